@@ -1,0 +1,42 @@
+"""The one table of resource kinds: the states each may be in and the moves between them.
+
+A new kind of resource is one entry here and one file in `services/`. The kind's name is also the type in
+its ARNs (`arn:aws:sagemaker:<region>:<account>:<kind>/<name>`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`moves` maps each state to those that may follow it; a state with none is final."""
+
+    name: str
+    first: str
+    moves: Mapping[str, frozenset[str]]
+
+    def may_move(self, old: str, new: str) -> bool:
+        return old == new or new in self.moves[old]
+
+    def is_final(self, status: str) -> bool:
+        """True once nothing runs any more. A finished resource can still be deleted."""
+        return not (self.moves[status] - {"Deleting"})
+
+
+TRAINING_JOB = Kind(
+    name="training-job",
+    first="InProgress",
+    moves={
+        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+        "Stopping": frozenset({"Stopped", "Failed"}),
+        "Completed": frozenset({"Deleting"}),
+        "Failed": frozenset({"Deleting"}),
+        "Stopped": frozenset({"Deleting"}),
+        "Deleting": frozenset(),
+    },
+)
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING_JOB,)}

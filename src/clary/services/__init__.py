@@ -1,0 +1,1 @@
+"""A verb per API operation: check the meaning, write the intent to the store, answer."""

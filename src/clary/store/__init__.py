@@ -1,0 +1,1 @@
+"""Resources, their queue and their metric series, in SQLite or PostgreSQL."""

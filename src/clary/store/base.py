@@ -1,0 +1,161 @@
+"""The records the store keeps, and the laws every store obeys.
+
+A resource is one row: what was asked (`spec`, kept as it came) and what became of it (`status`, `state`).
+The store is also the queue: a row whose `due` time has come is waiting for a controller, which claims it with a
+lease, works outside the transaction, and applies the outcome only if it still holds the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Times are seconds since the epoch. `due`: when a controller should next look at it, None for never."""
+
+    kind: str
+    name: str
+    arn: str
+    status: str
+    spec: Document
+    state: Document
+    created: float
+    modified: float
+    due: float | None = None
+    version: int = 0
+
+
+Change = Callable[[Resource], Resource]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measurement. `series` names its owner, such as `training-job/<name>`; `at` is seconds since the epoch."""
+
+    series: str
+    metric: str
+    at: float
+    value: float
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which rows of a kind a list is about; every condition given must hold. Times are exclusive bounds."""
+
+    name_contains: str | None = None
+    name_prefix: str | None = None
+    statuses: tuple[str, ...] = ()
+    created_after: float | None = None
+    created_before: float | None = None
+    modified_after: float | None = None
+    modified_before: float | None = None
+
+
+SortKey = Literal["name", "created", "modified", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`after` is the opaque token of the row to continue behind; rows of equal sort key are ordered by name."""
+
+    sort: SortKey = "created"
+    descending: bool = False
+    limit: int = 100
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to act on a resource until `until` (seconds since the epoch)."""
+
+    resource: Resource
+    owner: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An access key. `session_token` is None for the account's own; `scope` is an ARN it was made for."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    scope: str | None = None
+    expires: float | None = None
+
+
+class AlreadyExists(Exception):
+    """A row of this kind and name exists; `resource` is that row."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(f"{resource.kind} {resource.name}")
+        self.resource = resource
+
+
+class Store(Protocol):
+    """Laws, each checked by `tests/contract/test_store.py`:
+
+    - A method that returns has committed durably; one that raises has changed nothing.
+    - `create` raises AlreadyExists when kind and name are taken, whoever races for them.
+    - `update` and `apply` hand the current row to `change` and store what it returns with a new version; another
+      writer in between makes them read and call `change` again, so `change` must be pure.
+    - `claim` gives a due row to one owner only until its lease ends; `apply` under a lost lease changes nothing and
+      gives None. `update` works without a lease at any time and does not break one.
+    - Points and the change of one `apply` are stored together or not at all.
+    - All of it may be called from many threads, and from several processes on one database.
+    """
+
+    def create(self, resource: Resource, *, tags: Mapping[str, str] | None = None) -> Resource: ...
+    def get(self, kind: str, name: str) -> Resource | None: ...
+    def find(self, arn: str) -> Resource | None: ...
+    def list(
+        self, kind: str, where: Where = ..., page: Page = ...
+    ) -> tuple[Sequence[Resource], str | None]: ...
+    def update(self, kind: str, name: str, change: Change) -> Resource | None: ...
+    def delete(self, kind: str, name: str) -> bool:
+        """Removes the row, its tags and its series. False if there was none."""
+        ...
+
+    def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
+        """Up to `limit` rows whose `due` has come and that nobody holds, oldest `created` first."""
+        ...
+
+    def apply(self, lease: Lease, change: Change, *, points: Iterable[Point] = ()) -> Resource | None: ...
+    def release(self, lease: Lease) -> None: ...
+    def next_due(self, kind: str) -> float | None: ...
+
+    def set_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...
+    def remove_tags(self, arn: str, keys: Iterable[str]) -> None: ...
+    def tags(self, arn: str) -> Mapping[str, str]:
+        """In the order in which the keys were first set."""
+        ...
+
+    def append(self, points: Iterable[Point]) -> None: ...
+    def points(
+        self,
+        series: str,
+        metric: str,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Sequence[Point]:
+        """start <= at < end, ordered by time, then by the order of writing."""
+        ...
+
+    def metrics(self, series: str) -> Sequence[str]: ...
+
+    def put_credential(self, credential: Credential) -> None: ...
+    def credential(self, access_key_id: str) -> Credential | None: ...
+    def drop_credentials(self, scope: str) -> None: ...
+
+    def put_once(self, key: str, value: Document) -> Document:
+        """Store a document under a key unless it is there already; give back what is there now."""
+        ...
+
+    def close(self) -> None: ...

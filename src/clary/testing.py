@@ -1,0 +1,1 @@
+"""For tests of Clary and of programs that use it: fake runner, stepped clock, server fixture, contracts."""
