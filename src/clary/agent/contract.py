@@ -12,8 +12,8 @@
       outcome.json     how it ended; appears by rename, last of all, and never changes
       ml/              the program's /opt/ml
 
-Every file grows by whole lines or appears by rename, so a reader may look at any moment; a last line without its newline is
-still being written.
+Every file grows by whole lines or appears by rename, so a reader may look at any moment; a last line without its
+newline is still being written.
 """
 
 from __future__ import annotations
