@@ -126,8 +126,29 @@ class Store(Protocol):
         """Up to `limit` rows whose `due` has come and that nobody holds, oldest `created` first."""
         ...
 
-    def apply(self, lease: Lease, change: Change, *, points: Iterable[Point] = ()) -> Resource | None: ...
+    def apply(
+        self,
+        lease: Lease,
+        change: Change,
+        *,
+        points: Iterable[Point] = (),
+        keep_until: float | None = None,
+    ) -> Resource | None:
+        """Store a change under the lease, which ends with it, or goes on until `keep_until` where that is given.
+
+        Whether the lease is still held is read from the row (its owner), not from `lease.until`.
+        """
+        ...
+
     def release(self, lease: Lease) -> None: ...
+    def renew(self, kind: str, *, owner: str, until: float) -> int:
+        """All leases that `owner` holds now go on until `until`. How many those are."""
+        ...
+
+    def surrender(self, kind: str, *, owner: str, now: float) -> int:
+        """All rows that `owner` holds become free and due: what an owner's successor calls first."""
+        ...
+
     def next_due(self, kind: str) -> float | None: ...
 
     def set_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...
