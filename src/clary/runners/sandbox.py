@@ -1,0 +1,262 @@
+"""How a job's program is confined: the command line of bubblewrap that goes before it, or none and the reason why.
+
+What the program sees:
+
+    /opt/ml /opt/env   the job folder's `ml` and `env`, read-write; the other children of /opt read-only
+    /tmp /var/tmp      the job folder's `tmp`
+    the home           of the user who runs Clary: the job folder's `home`, empty at first, read-write
+    /etc               read-only, with the job's own `hosts`, without password hashes and host keys
+    /usr /data ...     every other top-level directory, read-only: programs may read local models and data there
+    /proc /dev         its own; GPU devices when the job was given GPUs
+    the interpreter    its prefixes and import path, read-only, wherever they lie
+    Hugging Face cache `hub` and `datasets` of it, read-write, so that jobs share downloads; never its `token`
+
+Hidden are Clary's home (database, objects, other jobs, credentials), all home directories, /run and /var.
+The network is the machine's own: the program reaches S3 and the API over it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from clary.agent import contract
+from clary.agent.contract import Plan
+
+ISOLATIONS = ("auto", "bubblewrap", "none")
+
+_HIDDEN_TOPS = ("home", "root", "run", "var", "tmp", "lost+found")
+_OWN_TOPS = ("proc", "dev", "opt")
+_SECRETS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private")
+_CACHES = ("hub", "datasets")
+
+
+class SandboxUnavailable(Exception):
+    """Confinement was demanded and this machine cannot give it. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """`command` is bubblewrap's command line up to its `--json-status-fd`; empty for none.
+
+    `isolation` says it in words for Describe: `bubblewrap`, or `none: <why>`.
+    """
+
+    command: tuple[str, ...]
+    isolation: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """`option` and its arguments; the last one is the `place` it appears at."""
+
+    place: Path
+    arguments: tuple[str, ...]
+
+
+class Sandbox:
+    """Looks once whether bubblewrap works here, and writes its command line for each job."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        isolation: str = "auto",
+        environment: Mapping[str, str] = os.environ,
+        program: str = "bwrap",
+    ) -> None:
+        """`home` is Clary's, which no job may see.
+
+        Raises ValueError for an unknown `isolation`, SandboxUnavailable when it is `bubblewrap` and that does not work.
+        """
+        if isolation not in ISOLATIONS:
+            raise ValueError(f"CLARY_ISOLATION={isolation!r}: say one of {', '.join(ISOLATIONS)}")
+        self._home = home.absolute()
+        self._user_home = Path(environment.get("HOME") or Path.home()).absolute()
+        self._hf_home = Path(environment.get("HF_HOME") or self._user_home / ".cache/huggingface").absolute()
+        self._program = shutil.which(program, path=environment.get("PATH")) or ""
+        self.why_not = "isolation is switched off" if isolation == "none" else self._probe()
+        if isolation == "bubblewrap" and self.why_not:
+            raise SandboxUnavailable(
+                f"CLARY_ISOLATION=bubblewrap: {self.why_not}. Install or allow it, or set CLARY_ISOLATION=auto "
+                "to run jobs without confinement where it does not work."
+            )
+
+    @property
+    def isolation(self) -> str:
+        return f"none: {self.why_not}" if self.why_not else "bubblewrap"
+
+    def confine(self, folder: Path, plan: Plan) -> Confinement:
+        """Makes the directories and files in `folder` that the command line names. Raises OSError."""
+        if self.why_not:
+            return Confinement((), self.isolation)
+        for name in (contract.ML, "env", "tmp", "home"):
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
+        (folder / "hosts").write_text(_hosts(plan.hosts), "utf-8")
+        # parents before what lies below them, whatever hides or shows them
+        mounts = sorted(self._mounts(folder, plan), key=lambda mount: len(mount.place.parts))
+        arguments = [argument for mount in mounts for argument in mount.arguments]
+        command = (*self._start(), "--hostname", plan.host, *arguments, "--remount-ro", "/")
+        return Confinement(command, self.isolation)
+
+    def _probe(self) -> str:
+        """Why bubblewrap cannot be used; empty when it can."""
+        if not self._program:
+            return "bubblewrap is not installed"
+        command = [*self._start(), "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--", "true"]
+        try:
+            done = subprocess.run(
+                command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20
+            )
+        except (OSError, subprocess.TimeoutExpired) as fault:
+            return f"bubblewrap cannot be run: {fault}"
+        return "" if done.returncode == 0 else _explain(done.stderr)
+
+    def _start(self) -> Iterator[str]:
+        yield from (self._program, "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+        yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts")
+        if os.geteuid() != 0:
+            yield "--unshare-user"
+
+    def _mounts(self, folder: Path, plan: Plan) -> Iterator[_Mount]:
+        yield from _tops()
+        for child in _children(Path("/opt")):
+            if child.name not in {contract.ML, "env"}:
+                yield from _shown(child)
+        yield _bind(folder / contract.ML, Path("/opt/ml"))
+        yield _bind(folder / "env", Path("/opt/env"))
+        yield _bind(folder / "tmp", Path("/tmp"))
+        yield _Mount(Path("/var/tmp"), ("--symlink", "/tmp", "/var/tmp"))
+        yield _bind(folder / "home", self._user_home)
+        if not self._is_hidden(self._home, (*_hidden_roots(), self._user_home)):
+            yield _Mount(self._home, ("--tmpfs", str(self._home)))
+        yield from _etc(folder)
+        yield from _devices(plan)
+        for path in self._needed(plan):
+            if self._is_hidden(path, (*_hidden_roots(), self._user_home, self._home)):
+                yield _bind(path, path, "--ro-bind")
+        for name in _CACHES:
+            if (self._hf_home / name).is_dir():
+                yield _bind(self._hf_home / name, self._hf_home / name)
+
+    def _needed(self, plan: Plan) -> Iterator[Path]:
+        """What the program cannot do without, wherever it lies."""
+        kept_out = {self._user_home, self._home, *_hidden_roots(), *self._home.parents}
+        yield from (path for path in interpreter_paths(plan.python) if path not in kept_out)
+        resolver = Path(os.path.realpath("/etc/resolv.conf"))
+        if resolver.exists():
+            yield resolver
+        if plan.access.ca_bundle:
+            yield Path(plan.access.ca_bundle)
+
+    @staticmethod
+    def _is_hidden(path: Path, roots: Iterable[Path]) -> bool:
+        return any(path == root or root in path.parents for root in roots)
+
+
+_ASK = """
+import json, sys
+found = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path]
+for name, module in list(sys.modules.items()):
+    if name.startswith("__editable__"):
+        found += list(getattr(module, "MAPPING", {}).values())
+print(json.dumps(found))
+"""
+
+
+@cache
+def interpreter_paths(python: str) -> tuple[Path, ...]:
+    """The directories an interpreter reads: its prefixes, its import path with what `.pth` files and editable
+    installs add, and the links that lead to its executable. Asked once a process for each interpreter.
+
+    Raises OSError or subprocess.CalledProcessError when it cannot be run.
+    """
+    done = subprocess.run(
+        [python, "-c", _ASK], cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=True
+    )
+    said = [Path(entry) for entry in json.loads(done.stdout) if Path(entry).is_absolute()]
+    paths = {path for path in said if path.exists()}
+    paths |= {Path(os.path.realpath(path)) for path in paths}
+    for link in _links(Path(shutil.which(python) or python)):
+        if not Sandbox._is_hidden(link, paths):
+            paths.add(link.parent)
+    return tuple(sorted(path for path in paths if not Sandbox._is_hidden(path, paths - {path})))
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """A path and every path its links lead through."""
+    for _ in range(40):
+        yield path
+        if not path.is_symlink():
+            return
+        path = Path(os.path.normpath(path.parent / path.readlink()))
+
+
+def _hidden_roots() -> tuple[Path, ...]:
+    return tuple(Path("/") / name for name in _HIDDEN_TOPS)
+
+
+def _tops() -> Iterator[_Mount]:
+    for path in _children(Path("/")):
+        if path.name not in _HIDDEN_TOPS and path.name not in _OWN_TOPS:
+            yield from _shown(path)
+    for name in ("home", "root", "run", "var", "opt"):
+        yield _Mount(Path("/") / name, ("--dir", f"/{name}"))
+    yield _Mount(Path("/proc"), ("--proc", "/proc"))
+    yield _Mount(Path("/dev"), ("--dev", "/dev"))
+
+
+def _shown(path: Path) -> Iterator[_Mount]:
+    """Read-only, as it is: links as links. Plain files and what cannot be looked at are left out."""
+    if path.is_symlink():
+        yield _Mount(path, ("--symlink", str(path.readlink()), str(path)))
+    elif path.is_dir() and os.access(path, os.X_OK):
+        yield _bind(path, path, "--ro-bind")
+
+
+def _etc(folder: Path) -> Iterator[_Mount]:
+    hosts = Path(os.path.realpath("/etc/hosts"))
+    if hosts.exists():
+        yield _bind(folder / "hosts", hosts, "--ro-bind")
+    for path in map(Path, _SECRETS):
+        if path.is_dir():
+            yield _Mount(path, ("--tmpfs", str(path)))
+        elif path.exists():
+            yield _bind(Path("/dev/null"), path, "--ro-bind")
+
+
+def _devices(plan: Plan) -> Iterator[_Mount]:
+    """All the driver's nodes: which GPUs the program uses is up to CUDA_VISIBLE_DEVICES."""
+    if plan.gpus:
+        for path in sorted(Path("/dev").glob("nvidia*")):
+            yield _bind(path, path, "--dev-bind")
+
+
+def _bind(source: Path, place: Path, option: str = "--bind") -> _Mount:
+    return _Mount(place, (option, str(source), str(place)))
+
+
+def _children(path: Path) -> list[Path]:
+    return sorted(path.iterdir()) if path.is_dir() else []
+
+
+def _hosts(names: Iterable[str]) -> str:
+    """The machine's own hosts, and the job's hosts at the loopback address."""
+    try:
+        text = Path("/etc/hosts").read_text("utf-8", "replace").rstrip("\n")
+    except OSError:
+        text = "127.0.0.1 localhost"
+    return "\n".join([text, *(f"127.0.0.1 {name}" for name in names), ""])
+
+
+def _explain(complaint: str) -> str:
+    text = complaint.strip().splitlines()[-1] if complaint.strip() else "it failed without a word"
+    if "namespace" in text or "uid map" in text:
+        return f"user namespaces are disabled for this user ({text})"
+    return f"bubblewrap does not work here ({text})"
