@@ -1,0 +1,63 @@
+"""The queue: rows whose time has come are claimed under a lease. Each function works in its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from clary.store.base import Lease
+from clary.store.resources import COLUMNS, hold
+from clary.store.tables import RESOURCES
+
+_C = RESOURCES.c
+
+_DUE = (_C.kind == bindparam("k"), _C.ready <= bindparam("t"))
+_ANY_DUE = select(_C.id).where(*_DUE).limit(1)
+_NEXT_DUE = select(func.min(_C.ready)).where(_C.kind == bindparam("k"), _C.ready.is_not(None))
+_OLDEST_DUE = (
+    select(*COLUMNS)
+    .where(*_DUE)
+    .order_by(_C.created, _C.name)
+    .limit(bindparam("count"))
+    .with_for_update(skip_locked=True)  # SQLite has no such thing and needs none: its writers take turns
+)
+
+
+def any_due(connection: Connection, kind: str, now: float) -> bool:
+    """Whether there is something to claim. Takes no lock."""
+    return connection.execute(_ANY_DUE, {"k": kind, "t": now}).first() is not None
+
+
+def next_due(connection: Connection, kind: str) -> float | None:
+    """When the next row can be claimed: its `due`, or the end of its lease if that is later."""
+    moment: float | None = connection.scalar(_NEXT_DUE, {"k": kind})
+    return moment
+
+
+def claim(
+    connection: Connection, kind: str, *, owner: str, now: float, until: float, limit: int
+) -> Sequence[Lease]:
+    rows = connection.execute(_OLDEST_DUE, {"k": kind, "t": now, "count": limit}).all()
+    held = [hold(row) for row in rows]
+    if held:
+        connection.execute(
+            update(RESOURCES)
+            .where(_C.id.in_([one.id for one in held]))
+            .values(lease_owner=owner, lease_until=until, ready=until)
+        )
+    return tuple(Lease(one.resource, owner, until) for one in held)
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """Let the row be claimed again as soon as it is due. Nothing happens when the lease was lost before."""
+    connection.execute(
+        update(RESOURCES)
+        .where(
+            _C.kind == lease.resource.kind,
+            _C.name == lease.resource.name,
+            _C.lease_owner == lease.owner,
+            _C.lease_until == lease.until,
+        )
+        .values(lease_owner=None, lease_until=None, ready=_C.due)
+    )
