@@ -1,0 +1,207 @@
+"""Instance types as requests for a share of this machine, and what of the machine is taken.
+
+Jobs get their shares first in, first out: one that does not fit yet holds back all behind it. That leaves room
+unused now and then, but no large job waits for ever behind small ones; as every request is cut to the machine, the
+first in the queue starts at the latest when all that run have ended.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from clary.runners.machine import Machine
+
+TABLE = "instances.toml"
+
+
+class TableFault(ValueError):
+    """The table of instance types cannot be used. The message names file, line and field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one instance asks for."""
+
+    cpus: int
+    memory_gib: float
+    gpus: int = 0
+
+    def cut(self, machine: Machine) -> Request:
+        return Request(
+            cpus=min(self.cpus, machine.cpus),
+            memory_gib=min(self.memory_gib, machine.memory_gib),
+            gpus=min(self.gpus, len(machine.gpus)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a job holds of the machine; `gpus` are device indices."""
+
+    cpus: int
+    memory_gib: float
+    gpus: tuple[int, ...] = ()
+
+    def as_document(self) -> dict[str, Any]:
+        """For JSON; `Share.parse` reads it back."""
+        return {**asdict(self), "gpus": list(self.gpus)}
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Share:
+        return cls(int(document["cpus"]), float(document["memory_gib"]), tuple(document["gpus"]))
+
+
+class InstanceTypes:
+    """The table: rows of glob pattern and request, the first match wins."""
+
+    def __init__(self, rows: Sequence[tuple[str, Request]]) -> None:
+        self._rows = tuple(rows)
+
+    @classmethod
+    def read(cls, home: Path | None = None) -> InstanceTypes:
+        """The rows of `<home>/instances.toml`, if there is one, before the package's own. Raises TableFault."""
+        own = files("clary.runners").joinpath(TABLE)
+        rows = parse_table(own.read_text("utf-8"), str(own))
+        path = home / TABLE if home else None
+        if path and path.exists():
+            rows = parse_table(_text(path), str(path)) + rows
+        return cls(rows)
+
+    def request(self, instance_type: str) -> Request:
+        """Any name is accepted: one that no row matches takes one CPU and 2 GiB."""
+        for pattern, request in self._rows:
+            if fnmatchcase(instance_type, pattern):
+                return request
+        return Request(cpus=1, memory_gib=2.0)
+
+
+class Slots:
+    """What of a machine is held by whom. Never more is given than there is; names are the holders'."""
+
+    def __init__(self, machine: Machine, held: Mapping[str, Share] | None = None) -> None:
+        """`held` are shares given earlier, by another process perhaps: they count even if they exceed the machine."""
+        self.machine = machine
+        self._held = dict(held or {})
+
+    @property
+    def held(self) -> Mapping[str, Share]:
+        return dict(self._held)
+
+    @property
+    def free(self) -> Share:
+        """Nothing of it is negative, though more may be held than there is (see `held` of the constructor)."""
+        taken = self._held.values()
+        busy = {gpu for share in taken for gpu in share.gpus}
+        return Share(
+            cpus=max(0, self.machine.cpus - sum(share.cpus for share in taken)),
+            memory_gib=max(0.0, self.machine.memory_gib - sum(share.memory_gib for share in taken)),
+            gpus=tuple(gpu for gpu in self.machine.gpus if gpu not in busy),
+        )
+
+    def fits(self, request: Request) -> bool:
+        """Whether the request, cut to the machine, is free now."""
+        need, free = request.cut(self.machine), self.free
+        # sums of floats: a millionth of a GiB is no reason to wait
+        return (
+            need.cpus <= free.cpus
+            and need.memory_gib <= free.memory_gib + 1e-6
+            and need.gpus <= len(free.gpus)
+        )
+
+    def take(self, name: str, request: Request) -> Share | None:
+        """The share now held by `name`, the one it has if it holds one already; None when it does not fit."""
+        if name in self._held:
+            return self._held[name]
+        if not self.fits(request):
+            return None
+        need = request.cut(self.machine)
+        share = Share(need.cpus, need.memory_gib, self.free.gpus[: need.gpus])
+        self._held[name] = share
+        return share
+
+    def give_back(self, name: str) -> None:
+        """Does nothing when `name` holds nothing."""
+        self._held.pop(name, None)
+
+    def admit(self, waiting: Iterable[tuple[str, Request]]) -> dict[str, Share]:
+        """Shares for those at the head of the queue, up to the first that does not fit."""
+        admitted: dict[str, Share] = {}
+        for name, request in waiting:
+            share = self.take(name, request)
+            if share is None:
+                break
+            admitted[name] = share
+        return admitted
+
+
+def parse_table(text: str, source: str) -> list[tuple[str, Request]]:
+    """Rows in the order of the file. Raises TableFault; `source` is the file's name in its message."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise TableFault(f"{source}: {fault}") from None
+    table = document.get("instances")
+    if not isinstance(table, dict) or len(document) != 1:
+        raise TableFault(f"{source}: holds one table named [instances], and nothing beside it")
+    return [
+        (pattern, _row(row, f"{source}, line {_line(text, pattern)}, {pattern!r}"))
+        for pattern, row in table.items()
+    ]
+
+
+def _row(row: object, where: str) -> Request:
+    if not isinstance(row, dict):
+        raise TableFault(f"{where}: say {{ cpus = 1, memory_gib = 2, gpus = 0 }}")
+    names = [entry.name for entry in fields(Request)]
+    for name in row:
+        if name not in names:
+            raise TableFault(f"{where}: unknown field {name!r}; there are {', '.join(names)}")
+    return Request(
+        cpus=_whole(row, "cpus", where, least=1),
+        memory_gib=_positive(row, "memory_gib", where),
+        gpus=_whole({"gpus": 0, **row}, "gpus", where, least=0),
+    )
+
+
+def _whole(row: Mapping[str, object], name: str, where: str, *, least: int) -> int:
+    value = row.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise TableFault(
+            f"{where}: {name} = {value!r}: say a whole number from {least}"
+            if name in row
+            else _missing(where, name)
+        )
+    return value
+
+
+def _positive(row: Mapping[str, object], name: str, where: str) -> float:
+    value = row.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise TableFault(
+            f"{where}: {name} = {value!r}: say a number above 0" if name in row else _missing(where, name)
+        )
+    return float(value)
+
+
+def _missing(where: str, name: str) -> str:
+    return f"{where}: {name} is missing"
+
+
+def _line(text: str, pattern: str) -> int:
+    """Where a row stands: tomllib does not tell. 0 when the key is written in some other way."""
+    key = re.compile(rf"\s*[\"']?{re.escape(pattern)}[\"']?\s*=")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if key.match(line)), 0)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise TableFault(f"{path}: cannot be read: {fault}") from None
