@@ -7,28 +7,23 @@ answer with its interpreter; nothing else of Clary looks at the URI to choose pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """`python` is the path of the interpreter whose packages the program sees."""
-
-    python: str
-
-
 class Environments(Protocol):
-    """Laws: any URI is accepted, one nobody knows included; the same URI gives an equal answer."""
+    """Laws: any URI is accepted, one nobody knows included; the same URI gives the same answer.
 
-    def find(self, image_uri: str) -> Environment: ...
+    `python` answers with the path of the interpreter whose packages the program sees.
+    """
+
+    def python(self, image_uri: str) -> str: ...
 
 
 class OneEnvironment:
     """The same environment for every image."""
 
     def __init__(self, python: str) -> None:
-        self._environment = Environment(python)
+        self._python = python
 
-    def find(self, image_uri: str) -> Environment:  # noqa: ARG002  see the module's docstring
-        return self._environment
+    def python(self, image_uri: str) -> str:  # noqa: ARG002  see the module's docstring
+        return self._python

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from clary.runners.machine import Machine
 
@@ -41,21 +41,12 @@ class Request:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What a job holds of the machine; `gpus` are device indices."""
+class Share(TypedDict):
+    """What a job holds of the machine, ready for JSON; `gpus` are device indices."""
 
     cpus: int
     memory_gib: float
-    gpus: tuple[int, ...] = ()
-
-    def as_document(self) -> dict[str, Any]:
-        """For JSON; `Share.parse` reads it back."""
-        return {**asdict(self), "gpus": list(self.gpus)}
-
-    @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> Share:
-        return cls(int(document["cpus"]), float(document["memory_gib"]), tuple(document["gpus"]))
+    gpus: list[int]
 
 
 class InstanceTypes:
@@ -85,10 +76,9 @@ class InstanceTypes:
 class Slots:
     """What of a machine is held by whom. Never more is given than there is; names are the holders'."""
 
-    def __init__(self, machine: Machine, held: Mapping[str, Share] | None = None) -> None:
-        """`held` are shares given earlier, by another process perhaps: they count even if they exceed the machine."""
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._held = dict(held or {})
+        self._held: dict[str, Share] = {}
 
     @property
     def held(self) -> Mapping[str, Share]:
@@ -96,13 +86,13 @@ class Slots:
 
     @property
     def free(self) -> Share:
-        """Nothing of it is negative, though more may be held than there is (see `held` of the constructor)."""
+        """Nothing of it is negative, though more may be held than there is (see `retake`)."""
         taken = self._held.values()
-        busy = {gpu for share in taken for gpu in share.gpus}
+        busy = {gpu for share in taken for gpu in share["gpus"]}
         return Share(
-            cpus=max(0, self.machine.cpus - sum(share.cpus for share in taken)),
-            memory_gib=max(0.0, self.machine.memory_gib - sum(share.memory_gib for share in taken)),
-            gpus=tuple(gpu for gpu in self.machine.gpus if gpu not in busy),
+            cpus=max(0, self.machine.cpus - sum(share["cpus"] for share in taken)),
+            memory_gib=max(0.0, self.machine.memory_gib - sum(share["memory_gib"] for share in taken)),
+            gpus=[gpu for gpu in self.machine.gpus if gpu not in busy],
         )
 
     def fits(self, request: Request) -> bool:
@@ -122,9 +112,12 @@ class Slots:
         if not self.fits(request):
             return None
         need = request.cut(self.machine)
-        share = Share(need.cpus, need.memory_gib, self.free.gpus[: need.gpus])
-        self._held[name] = share
-        return share
+        gpus = self.free["gpus"][: need.gpus]
+        return self._held.setdefault(name, Share(cpus=need.cpus, memory_gib=need.memory_gib, gpus=gpus))
+
+    def retake(self, name: str, share: Mapping[str, Any]) -> None:
+        """Note a share given earlier, by a server before this one perhaps. It counts even if the machine has shrunk."""
+        self._held[name] = Share(cpus=share["cpus"], memory_gib=share["memory_gib"], gpus=list(share["gpus"]))
 
     def give_back(self, name: str) -> None:
         """Does nothing when `name` holds nothing."""
