@@ -1,15 +1,15 @@
 """Instance types as requests for a share of this machine, and what of the machine is taken.
 
-Jobs get their shares first in, first out: one that does not fit yet holds back all behind it. That leaves room
-unused now and then, but no large job waits for ever behind small ones; as every request is cut to the machine, the
-first in the queue starts at the latest when all that run have ended.
+Whoever gives out shares does so first in, first out: a job that does not fit yet holds back all behind it. That
+leaves room unused now and then, but no large job waits for ever behind small ones; as every request is cut to the
+machine, the first in the queue starts at the latest when all that run have ended.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -100,9 +100,9 @@ class Slots:
         need, free = request.cut(self.machine), self.free
         # sums of floats: a millionth of a GiB is no reason to wait
         return (
-            need.cpus <= free.cpus
-            and need.memory_gib <= free.memory_gib + 1e-6
-            and need.gpus <= len(free.gpus)
+            need.cpus <= free["cpus"]
+            and need.memory_gib <= free["memory_gib"] + 1e-6
+            and need.gpus <= len(free["gpus"])
         )
 
     def take(self, name: str, request: Request) -> Share | None:
@@ -122,16 +122,6 @@ class Slots:
     def give_back(self, name: str) -> None:
         """Does nothing when `name` holds nothing."""
         self._held.pop(name, None)
-
-    def admit(self, waiting: Iterable[tuple[str, Request]]) -> dict[str, Share]:
-        """Shares for those at the head of the queue, up to the first that does not fit."""
-        admitted: dict[str, Share] = {}
-        for name, request in waiting:
-            share = self.take(name, request)
-            if share is None:
-                break
-            admitted[name] = share
-        return admitted
 
 
 def parse_table(text: str, source: str) -> list[tuple[str, Request]]:

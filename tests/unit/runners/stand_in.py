@@ -30,9 +30,12 @@ def main(folder: Path) -> None:
     contract.write_document(folder / contract.AGENT, {"pid": os.getpid(), "started": started, "boot": boot})
     plan = contract.read_plan(folder)
     command = [*plan.sandbox, "--"] if plan.sandbox else []
-    with open(folder / "output", "wb") as output:
+    (folder / contract.LOGS).mkdir()
+    with open(folder / contract.LOGS / f"{plan.host}.log", "wb") as log:
+        log.write(b"0\t")
+        log.flush()
         program = subprocess.Popen(
-            [*command, *plan.entrypoint], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            [*command, *plan.entrypoint], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     stopped = False
     while program.poll() is None:
