@@ -1,0 +1,126 @@
+"""How a job's row changes as its story is told and when it ends. Pure, but for tidying the folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from clary.agent import contract
+from clary.agent.contract import Outcome
+from clary.controllers.story import News
+from clary.domain.kinds import TRAINING_JOB
+from clary.domain.transitions import close, enter
+from clary.store.base import Page, Resource, Store
+
+KIND = TRAINING_JOB.name
+LONGEST_REASON = 1024
+GIVEN_UP = frozenset({"folder", "slots", "read", "started", "streams"})
+
+MESSAGES = {
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+}
+
+
+def told(job: Resource, news: News, *, now: float) -> Resource:
+    """The row with what its folder newly says. A job being stopped stays Stopping whatever its agent does."""
+    state = dict(job.state)
+    for event in news.events:
+        if event["status"] == "Training" or "started" in event:
+            state.setdefault("started", event.get("started", event["at"]))
+        if job.status != "Stopping":
+            state = enter(state, event["status"], event["message"], at=event["at"])
+    finals = dict(state.get("final_metrics", {}))
+    series = f"{KIND}/{job.name}"
+    finals.update({point.metric: [point.value, point.at] for point in news.points if point.series == series})
+    return replace(job, state={**state, "final_metrics": finals, "read": dict(news.read)}, modified=now)
+
+
+def ended(job: Resource, outcome: Outcome, *, now: float) -> Resource:
+    """The row in its final status, with times, reason and artifacts."""
+    state = dict(job.state)
+    if outcome.status == "Stopped" and outcome.secondary != "Stopped":
+        state = enter(state, "Stopping", "Stopping the training job", at=min(outcome.at, now))
+    reason = outcome.reason[:LONGEST_REASON] if outcome.reason else None
+    message = (
+        reason
+        if outcome.status == "Failed" and reason
+        else MESSAGES.get(outcome.secondary, outcome.secondary)
+    )
+    state = close(enter(state, outcome.secondary, message, at=now), at=now)
+    facts = {
+        "started": outcome.started,
+        "ended": outcome.ended if outcome.started is not None else None,
+        "reason": reason if outcome.status == "Failed" else None,
+        "artifacts": outcome.artifacts,
+        "exit_code": outcome.exit_code,
+    }
+    state.update({key: value for key, value in facts.items() if value is not None})
+    if "started" in state:
+        state.setdefault("ended", now)
+    state.pop("slots", None)
+    return replace(job, status=outcome.status, state=state, modified=now, due=None)
+
+
+def lost(now: float) -> Outcome:
+    """The outcome of a job whose agent is gone and left none."""
+    return Outcome(
+        "Failed",
+        "Failed",
+        now,
+        reason=(
+            "InternalServerError: the process that supervised this job ended without an outcome: it was killed "
+            "from outside, ran out of memory, or the machine restarted. No process of the job is left. Start the "
+            "job again, or give it a RetryStrategy."
+        ),
+    )
+
+
+def broken(error: Exception, now: float) -> Outcome:
+    """The outcome of a job whose handling failed here again and again."""
+    return Outcome("Failed", "Failed", now, reason=f"InternalServerError: {type(error).__name__}: {error}")
+
+
+def is_to_be_retried(job: Resource, outcome: Outcome) -> bool:
+    """Only the platform's own faults are retried, never the user's, and never a job being stopped."""
+    most = job.spec.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+    ours = outcome.status == "Failed" and (outcome.reason or "").startswith("InternalServerError")
+    return ours and job.status == "InProgress" and int(job.state.get("attempts", 0)) < most
+
+
+def retried(job: Resource, outcome: Outcome, *, now: float) -> Resource:
+    """The row as one that waits again; its metrics so far stay."""
+    state = {key: value for key, value in job.state.items() if key not in GIVEN_UP}
+    state["attempts"] = int(state.get("attempts", 0)) + 1
+    state = enter(state, "Restarting", outcome.reason or "", at=now)
+    return replace(
+        job, state=enter(state, "Starting", "Starting the training job again", at=now), modified=now
+    )
+
+
+def tidy(folder: Path) -> None:
+    """Remove what only a running job needs: its data, environment and the plan with its key."""
+    for name in (contract.ML, "env", "tmp"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (contract.PLAN, contract.STOP):
+        (folder / name).unlink(missing_ok=True)
+
+
+def sweep(store: Store, jobs: Path) -> None:
+    """What a server that died between two steps left: folders of jobs that are gone, working files of ended ones."""
+    wanted: dict[str, Resource] = {}
+    after: str | None = None
+    while True:
+        rows, after = store.list(KIND, page=Page(sort="name", limit=1000, after=after))
+        wanted.update({str(row.state["folder"]): row for row in rows if "folder" in row.state})
+        if after is None:
+            break
+    for folder in jobs.glob("*/*"):
+        row = wanted.get(f"{folder.parent.name}/{folder.name}")
+        if row is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif TRAINING_JOB.is_final(row.status) and (folder / contract.PLAN).exists():
+            tidy(folder)

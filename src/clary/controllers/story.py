@@ -1,0 +1,69 @@
+"""What is new in a job folder since one last looked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clary.agent import contract
+from clary.store.base import Point
+
+MOST_BYTES = 4 * 1024 * 1024
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """`read` are the offsets (bytes) up to which the files are now known; `complete` says nothing was left over."""
+
+    events: tuple[Event, ...]
+    points: tuple[Point, ...]
+    read: Mapping[str, int]
+    complete: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.points)
+
+
+def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
+    """Whole lines after the offsets in `read`, a bounded number of bytes of each file.
+
+    Metric points belong to `series`, a host's utilisation to `<series>/<host>`.
+    """
+    found: dict[str, list[Event]] = {}
+    offsets: dict[str, int] = {}
+    complete = True
+    for name in (contract.STORY, contract.METRICS, contract.USAGE):
+        lines, offsets[name], at_end = _lines(folder / name, read.get(name, 0))
+        found[name] = [json.loads(line) for line in lines]
+        complete = complete and at_end
+    points = [Point(series, entry["name"], entry["at"], entry["value"]) for entry in found[contract.METRICS]]
+    points += [point for entry in found[contract.USAGE] for point in _usage(entry, series)]
+    return News(tuple(found[contract.STORY]), tuple(points), offsets, complete)
+
+
+def log_size(folder: Path) -> int:
+    """Bytes of all the job's logs, to see whether they grew."""
+    return sum(path.stat().st_size for path in (folder / contract.LOGS).glob("*.log"))
+
+
+def _lines(path: Path, offset: int) -> tuple[list[bytes], int, bool]:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            piece = file.read(MOST_BYTES)
+            at_end = not file.read(1)
+    except FileNotFoundError:
+        return [], offset, True
+    whole = piece[: piece.rfind(b"\n") + 1]
+    return whole.splitlines(), offset + len(whole), at_end
+
+
+def _usage(entry: Event, series: str) -> Iterator[Point]:
+    for metric, value in entry.items():
+        if metric not in {"at", "host"}:
+            yield Point(f"{series}/{entry['host']}", metric, entry["at"], value)

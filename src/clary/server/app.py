@@ -1,0 +1,98 @@
+"""The ASGI application: Clary's own few pages under /_clary, and the AWS API everywhere else."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import clary
+from clary.errors import Fault
+from clary.server.bodies import ReceivedBody, discard, pieces
+from clary.server.changes import Changes
+from clary.server.gateway import Gateway
+from clary.wire.http import Body, Headers, HttpRequest, HttpResponse
+
+THREADS = 128
+LONGEST_WAIT_S = 60.0
+
+
+def make_app(gateway: Gateway, changes: Changes) -> ASGIApp:
+    return Starlette(
+        routes=[
+            Route("/_clary/health", health),
+            Route("/_clary/changes", _changes_page(gateway, changes)),
+            Mount("/", Edge(gateway)),
+        ]
+    )
+
+
+async def health(request: Request) -> Response:  # noqa: ARG001
+    """Unsigned: says only that a server is here, and which."""
+    return JSONResponse({"status": "ok", "version": clary.__version__})
+
+
+class Edge:
+    """From ASGI to a blocking gateway and back."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(THREADS)
+        request = request_of(scope, ReceivedBody(receive))
+        response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=self._limiter)
+        await transmit(response, send, head=request.method == "HEAD")
+
+
+def request_of(scope: Scope, body: Body) -> HttpRequest:
+    """The request as it came over the wire: path and query still percent-encoded."""
+    return HttpRequest(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=Headers((k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"]),
+        body=body,
+        secure=scope["scheme"] == "https",
+    )
+
+
+async def transmit(response: HttpResponse, send: Send, *, head: bool) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    if isinstance(response.body, bytes) and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if head:
+        discard(response.body)
+    else:
+        async with aclosing(pieces(response.body)) as parts:
+            async for piece in parts:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _changes_page(gateway: Gateway, changes: Changes) -> ASGIApp:
+    async def wait_for_change(request: Request) -> Response:
+        """Signed with service name `clary`. ?since=<version>&timeout=<s>: answers once there is a newer version."""
+        signed = request_of(request.scope, ReceivedBody(request.receive))
+        try:
+            await anyio.to_thread.run_sync(lambda: gateway.authenticate(signed, service="clary"))
+            since = int(request.query_params.get("since", "0"))
+            timeout_s = min(float(request.query_params.get("timeout", "0")), LONGEST_WAIT_S)
+        except Fault as fault:
+            return JSONResponse({"__type": fault.code, "message": fault.message}, fault.status)
+        except ValueError:
+            message = "since must be a whole number and timeout a number of seconds"
+            return JSONResponse({"__type": "ValidationException", "message": message}, 400)
+        version = await changes.wait(since, timeout_s)
+        return JSONResponse({"version": version.changes, "statuses": version.statuses})
+
+    return wait_for_change  # type: ignore[return-value]

@@ -1,0 +1,83 @@
+"""Bodies across the edge between the event loop and the worker threads, in both directions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+import anyio.from_thread
+import anyio.to_thread
+
+from clary.errors import ClientFault
+from clary.wire.http import FileBody
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+PIECE = 256 * 1024
+
+
+class IncompleteBody(ClientFault):
+    """You did not provide the number of bytes specified by the Content-Length HTTP header."""
+
+    code = "IncompleteBody"
+
+
+class ReceivedBody:
+    """A request's body, pulled from the event loop by the worker thread that reads it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._kept = bytearray()
+        self._more = True
+
+    def read(self, size: int = -1, /) -> bytes:
+        while self._more and (size < 0 or not self._kept):
+            self._pull()
+        count = len(self._kept) if size < 0 else size
+        piece = bytes(self._kept[:count])
+        del self._kept[:count]
+        return piece
+
+    def _pull(self) -> None:
+        message = anyio.from_thread.run(self._next)
+        if message["type"] == "http.disconnect":
+            raise IncompleteBody
+        self._kept += message.get("body", b"")
+        self._more = message.get("more_body", False)
+
+    async def _next(self) -> Message:
+        return await self._receive()
+
+
+async def pieces(body: bytes | FileBody | Iterable[bytes]) -> AsyncGenerator[bytes]:
+    """A response's body in pieces; closes the file it came from."""
+    if isinstance(body, bytes):
+        yield body
+    elif isinstance(body, FileBody):
+        async for piece in _pieces_of_file(body):
+            yield piece
+    else:
+        iterator = iter(body)
+        while piece := await anyio.to_thread.run_sync(lambda: next(iterator, b"")):
+            yield piece
+
+
+def discard(body: bytes | FileBody | Iterable[bytes]) -> None:
+    """Let go of a body that nobody will read."""
+    if isinstance(body, FileBody):
+        os.close(body.fd)
+
+
+async def _pieces_of_file(body: FileBody) -> AsyncGenerator[bytes]:
+    try:
+        offset, left = body.offset, body.length
+        while left > 0:
+            piece = await anyio.to_thread.run_sync(os.pread, body.fd, min(PIECE, left), offset)
+            if not piece:
+                raise OSError(f"a stored object ends {left} bytes early")
+            offset, left = offset + len(piece), left - len(piece)
+            yield piece
+    finally:
+        os.close(body.fd)

@@ -1,0 +1,123 @@
+"""The composition root: from settings to a server that is ready to answer. The only place that picks parts."""
+
+from __future__ import annotations
+
+import importlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from clary.agent.contract import Access
+from clary.controllers.jobs import Jobs, Means
+from clary.controllers.loop import Loop
+from clary.domain.names import Account
+from clary.objects.disk import DiskObjects
+from clary.runners.environments import OneEnvironment
+from clary.runners.instances import InstanceTypes, Slots
+from clary.runners.local import LocalRunner
+from clary.runners.machine import Machine
+from clary.runners.sandbox import Sandbox
+from clary.server import home
+from clary.server.app import make_app
+from clary.server.changes import Changes
+from clary.server.gateway import Gateway, World
+from clary.settings import Settings
+from clary.store.base import Credential, Resource, Store
+from clary.store.sql import open_store
+
+SERVICES = (
+    *("identity", "logs", "metrics", "tags"),
+    *("s3_buckets", "s3_objects", "s3_listing", "s3_multipart"),
+    *("training", "training_list"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server's parts, put together but not yet listening. `isolation` says how jobs are confined."""
+
+    app: ASGIApp
+    account: Account
+    credential: Credential
+    isolation: str
+    start: Callable[[], None]
+    close: Callable[[], None]
+
+
+def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -> Server:
+    """`endpoint` is the URL that jobs reach this server at. The home must be prepared and locked.
+
+    Raises SandboxUnavailable, TableFault, CannotOpen: each says what to change.
+    """
+    for name in SERVICES:
+        importlib.import_module(f"clary.services.{name}")
+    sandbox = Sandbox(settings.home, isolation=settings.isolation)
+    instance_types = InstanceTypes.read(settings.home)
+    store = open_store(settings.url)
+    account, credential = home.open_account(store, settings)
+    objects = DiskObjects(store.engine, settings.objects, new_id=random_hex)
+    changes = Changes()
+    means = Means(
+        store=store,
+        runner=LocalRunner(sandbox),
+        slots=Slots(Machine.look()),
+        instance_types=instance_types,
+        environments=OneEnvironment(settings.python),
+        settings=settings,
+        owner=home.open_identity(settings.home),
+        access=key_maker(store, settings, endpoint=endpoint, ca_bundle=ca_bundle),
+        new_id=random_hex,
+        changed=lambda status: changes.bump(status=status),
+    )
+    jobs = Jobs(means)
+    loop = Loop("jobs", jobs.step, time.time)
+
+    def changed() -> None:
+        loop.wake()
+        changes.bump(status=True)
+
+    def start() -> None:
+        objects.sweep()
+        jobs.resume(time.time())
+        loop.start()
+
+    def close() -> None:
+        loop.stop()
+        store.close()
+
+    world = World(account, settings, store, objects, time.time, random_hex, changed)
+    app = make_app(Gateway(world), changes)
+    return Server(app, account, credential, sandbox.isolation, start, close)
+
+
+def random_hex(digits: int) -> str:
+    return secrets.token_hex((digits + 1) // 2)[:digits]
+
+
+def key_maker(
+    store: Store, settings: Settings, *, endpoint: str, ca_bundle: Path | None
+) -> Callable[[Resource], Access]:
+    """Mints the temporary key that a job and its agent use; it is withdrawn when the job ends."""
+
+    def mint(job: Resource) -> Access:
+        key = Credential(
+            access_key_id=f"ASIA{secrets.token_hex(8).upper()}",
+            secret=secrets.token_urlsafe(30),
+            session_token=secrets.token_urlsafe(48),
+            scope=job.arn,
+        )
+        store.put_credential(key)
+        return Access(
+            endpoint=endpoint,
+            region=settings.region,
+            access_key_id=key.access_key_id,
+            secret_access_key=key.secret,
+            session_token=key.session_token,
+            ca_bundle=str(ca_bundle) if ca_bundle else None,
+        )
+
+    return mint

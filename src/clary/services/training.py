@@ -1,0 +1,127 @@
+"""Training jobs: Create, Describe, Stop, Update, Delete. (`training_list` lists them, `training_rules` checks them.)"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from clary.domain.kinds import TRAINING_JOB
+from clary.domain.transitions import enter
+from clary.errors import ResourceInUse, ValidationException
+from clary.services.operations import Context, operation
+from clary.services.training_describe import describe
+from clary.services.training_rules import check
+from clary.store.base import AlreadyExists, Resource
+
+Request = Mapping[str, Any]
+
+KIND = TRAINING_JOB.name
+UPDATABLE = frozenset({"Downloading", "Training"})
+
+
+@operation("sagemaker", "CreateTrainingJob")
+def create(context: Context, request: Request) -> Request:
+    """Write down what is wanted; a controller makes it so."""
+    check(context, request)
+    now = context.now()
+    name = request["TrainingJobName"]
+    job = Resource(
+        kind=KIND,
+        name=name,
+        arn=context.account.sagemaker(KIND, name),
+        status=TRAINING_JOB.first,
+        spec={key: value for key, value in request.items() if key != "Tags"},
+        state=enter({}, "Starting", "Starting the training job", at=now),
+        created=now,
+        modified=now,
+        due=now,
+    )
+    tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
+    try:
+        context.store.create(job, tags=tags)
+    except AlreadyExists as taken:
+        raise ResourceInUse(
+            "Training job names must be unique within an AWS account and region, and a training job with "
+            f"this name already exists ({taken.resource.arn})"
+        ) from None
+    context.changed()
+    return {"TrainingJobArn": job.arn}
+
+
+@operation("sagemaker", "DescribeTrainingJob")
+def describe_job(context: Context, request: Request) -> Request:
+    return describe(_job(context, request))
+
+
+@operation("sagemaker", "StopTrainingJob")
+def stop(context: Context, request: Request) -> Request:
+    """Ask for the end: SIGTERM, the grace, SIGKILL; what the program left in its model folder is uploaded."""
+    now = context.now()
+
+    def ask(job: Resource) -> Resource:
+        if job.status == "Stopping":
+            return job
+        if TRAINING_JOB.is_final(job.status):
+            raise ValidationException(
+                f"The request was rejected because the training job is in status {job.status}."
+            )
+        state = enter(job.state, "Stopping", "Stopping the training job", at=now)
+        return replace(job, status="Stopping", state=state, modified=now, due=now)
+
+    _change(context, request, ask)
+    return {}
+
+
+@operation("sagemaker", "UpdateTrainingJob")
+def update(context: Context, request: Request) -> Request:
+    """Change what may change while a job runs: profiler, keep-alive period, remote debugging."""
+    now = context.now()
+
+    def merge(job: Resource) -> Resource:
+        if job.state["secondary"] not in UPDATABLE:
+            raise ValidationException(
+                "The request was rejected because the training job can be updated only while its secondary "
+                f"status is Downloading or Training; it is {job.state['secondary']}."
+            )
+        spec = dict(job.spec)
+        for field in ("ProfilerConfig", "ResourceConfig", "RemoteDebugConfig"):
+            if field in request:
+                spec[field] = {**spec.get(field, {}), **request[field]}
+        if "ProfilerRuleConfigurations" in request:
+            spec["ProfilerRuleConfigurations"] = request["ProfilerRuleConfigurations"]
+        return replace(job, spec=spec, modified=now)
+
+    job = _change(context, request, merge)
+    return {"TrainingJobArn": job.arn}
+
+
+@operation("sagemaker", "DeleteTrainingJob")
+def delete(context: Context, request: Request) -> Request:
+    """Forget a finished job: its row, tags, metrics and log. Its model and other objects stay."""
+    job = _job(context, request)
+    if not TRAINING_JOB.is_final(job.status):
+        raise ResourceInUse(
+            f"The training job {job.name} is in status {job.status}: stop it, or wait until it has ended."
+        )
+    context.store.delete(KIND, job.name)
+    if folder := job.state.get("folder"):
+        shutil.rmtree(context.settings.jobs / folder, ignore_errors=True)
+    context.changed()
+    return {}
+
+
+def _job(context: Context, request: Request) -> Resource:
+    job = context.store.get(KIND, request["TrainingJobName"])
+    if job is None:
+        raise ValidationException("Requested resource not found.")
+    return job
+
+
+def _change(context: Context, request: Request, change: Any) -> Resource:
+    job = context.store.update(KIND, request["TrainingJobName"], change)
+    if job is None:
+        raise ValidationException("Requested resource not found.")
+    context.changed()
+    return job

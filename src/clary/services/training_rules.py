@@ -1,0 +1,170 @@
+"""What CreateTrainingJob demands beyond the shapes: meanings that fit together, and what Clary can do today.
+
+Each rule names the field and the fix. A field that SageMaker knows and Clary cannot honour is refused here, so that
+nothing is silently left out; `docs/reference/training-jobs.md` lists those that are recorded without effect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from clary.errors import ValidationException
+from clary.services.operations import Context
+
+Request = Mapping[str, Any]
+
+LONGEST_RUNTIME_S = 28 * 86_400
+
+
+def check(context: Context, request: Request) -> None:
+    """Raises ValidationException that lists every fault found."""
+    faults = [fault for rule in RULES for fault in rule(request)]
+    faults += _missing_buckets(context, request)
+    if faults:
+        raise ValidationException("; ".join(faults))
+
+
+def _algorithm(request: Request) -> Iterator[str]:
+    algorithm = request.get("AlgorithmSpecification", {})
+    if not algorithm:
+        yield "AlgorithmSpecification is required: give TrainingImage and TrainingInputMode"
+        return
+    if algorithm.get("AlgorithmName"):
+        yield "AlgorithmSpecification.AlgorithmName is not supported: give TrainingImage instead"
+    elif not algorithm.get("TrainingImage"):
+        yield "AlgorithmSpecification.TrainingImage is required"
+    if algorithm.get("TrainingImageConfig", {}).get("TrainingRepositoryAuthConfig"):
+        yield "AlgorithmSpecification.TrainingImageConfig: private registries are not supported"
+    yield from _file_mode("AlgorithmSpecification.TrainingInputMode", algorithm.get("TrainingInputMode"))
+    for index, definition in enumerate(algorithm.get("MetricDefinitions", ())):
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            yield (
+                f"AlgorithmSpecification.MetricDefinitions[{index}].Regex of metric {definition['Name']!r} "
+                f"is not a regular expression: {error}"
+            )
+
+
+def _channels(request: Request) -> Iterator[str]:
+    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"InputDataConfig has two channels named {name!r}: channel names must be unique"
+    for channel in request.get("InputDataConfig", ()):
+        yield from _channel(f"InputDataConfig channel {channel['ChannelName']!r}", channel)
+
+
+def _channel(where: str, channel: Request) -> Iterator[str]:
+    source = channel["DataSource"]
+    s3 = source.get("S3DataSource")
+    if s3 is None:
+        yield f"{where}: DataSource.{next(iter(source), 'S3DataSource')} is not supported: use S3DataSource"
+        return
+    if not is_s3_uri(s3["S3Uri"]):
+        yield f"{where}: S3Uri {s3['S3Uri']!r} is not of the form s3://bucket/prefix"
+    if s3["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
+        yield f"{where}: S3DataType {s3['S3DataType']} is not supported: use S3Prefix or ManifestFile"
+    yield from _file_mode(f"{where}: InputMode", channel.get("InputMode"))
+    if channel.get("CompressionType", "None") != "None":
+        yield f"{where}: CompressionType Gzip is valid with Pipe mode only"
+    if channel.get("RecordWrapperType", "None") != "None":
+        yield f"{where}: RecordWrapperType RecordIO is valid with Pipe mode only"
+
+
+def _file_mode(where: str, mode: str | None) -> Iterator[str]:
+    if mode not in {None, "File"}:
+        yield f"{where} {mode} is not supported: use File"
+
+
+def _resources(request: Request) -> Iterator[str]:
+    resources = request.get("ResourceConfig")
+    if not resources:
+        yield "ResourceConfig is required: give InstanceType and InstanceCount"
+        return
+    groups = resources.get("InstanceGroups")
+    if groups and (resources.get("InstanceType") or resources.get("InstanceCount")):
+        yield "ResourceConfig: give either InstanceGroups or InstanceType with InstanceCount, not both"
+    elif not groups and not (resources.get("InstanceType") and resources.get("InstanceCount")):
+        yield "ResourceConfig: InstanceType and InstanceCount are required"
+    count = (
+        sum(group.get("InstanceCount", 1) for group in groups)
+        if groups
+        else resources.get("InstanceCount", 1)
+    )
+    if count > 1:
+        yield f"ResourceConfig asks for {count} instances: more than one is not supported"
+
+
+def _stopping(request: Request) -> Iterator[str]:
+    condition = request.get("StoppingCondition", {})
+    runtime_s = condition.get("MaxRuntimeInSeconds", 86_400)
+    wait_s = condition.get("MaxWaitTimeInSeconds")
+    if runtime_s > LONGEST_RUNTIME_S:
+        yield f"StoppingCondition.MaxRuntimeInSeconds {runtime_s} is more than 28 days ({LONGEST_RUNTIME_S})"
+    if request.get("EnableManagedSpotTraining"):
+        if wait_s is None:
+            yield "StoppingCondition.MaxWaitTimeInSeconds is required with EnableManagedSpotTraining"
+        elif wait_s < runtime_s:
+            yield "StoppingCondition.MaxWaitTimeInSeconds must be equal to or greater than MaxRuntimeInSeconds"
+    elif wait_s is not None:
+        yield "StoppingCondition.MaxWaitTimeInSeconds is valid with EnableManagedSpotTraining only"
+
+
+def _program(request: Request) -> Iterator[str]:
+    """Something must say which program to run: an entry point, or the toolkit's two hyperparameters."""
+    hyperparameters = request.get("HyperParameters", {})
+    environment = request.get("Environment", {})
+    algorithm = request.get("AlgorithmSpecification", {})
+    if algorithm.get("ContainerEntrypoint"):
+        return
+    given = {
+        "sagemaker_program": hyperparameters.get("sagemaker_program") or environment.get("SAGEMAKER_PROGRAM"),
+        "sagemaker_submit_directory": hyperparameters.get("sagemaker_submit_directory")
+        or environment.get("SAGEMAKER_SUBMIT_DIRECTORY"),
+    }
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        yield (
+            f"nothing says which program to run: HyperParameters lacks {' and '.join(missing)} (the SageMaker SDK "
+            "sets them for a script) and AlgorithmSpecification has no ContainerEntrypoint"
+        )
+
+
+def _unsupported(request: Request) -> Iterator[str]:
+    if request.get("EnableNetworkIsolation"):
+        yield "EnableNetworkIsolation is not supported: leave it out"
+
+
+def _missing_buckets(context: Context, request: Request) -> Iterator[str]:
+    """A bucket that is not there is worth knowing now, not after three hours of training."""
+    uris = {"OutputDataConfig.S3OutputPath": request["OutputDataConfig"]["S3OutputPath"]}
+    if "CheckpointConfig" in request:
+        uris["CheckpointConfig.S3Uri"] = request["CheckpointConfig"]["S3Uri"]
+    for channel in request.get("InputDataConfig", ()):
+        if s3 := channel["DataSource"].get("S3DataSource"):
+            uris[f"InputDataConfig channel {channel['ChannelName']!r}"] = s3["S3Uri"]
+    for where, uri in uris.items():
+        if not is_s3_uri(uri):
+            yield f"{where}: {uri!r} is not of the form s3://bucket/prefix"
+        elif context.objects.bucket(bucket_of(uri)) is None:
+            yield f"{where}: there is no bucket {bucket_of(uri)!r}; create it, or mend the URI {uri!r}"
+
+
+def is_s3_uri(uri: str) -> bool:
+    return re.fullmatch(r"s3://[a-z0-9][a-z0-9.\-_]+(/.*)?", uri, re.DOTALL) is not None
+
+
+def bucket_of(uri: str) -> str:
+    return uri.removeprefix("s3://").split("/", 1)[0]
+
+
+RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
+    _algorithm,
+    _channels,
+    _resources,
+    _stopping,
+    _program,
+    _unsupported,
+)
