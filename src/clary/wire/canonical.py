@@ -15,10 +15,12 @@ def canonical_requests(request: HttpRequest, *, service: str, signed: str, paylo
     `service` is that of the credential scope, `signed` the list of headers, `payload` the payload's line.
     """
     headers = "".join(f"{name}:{_folded(request.headers.get(name, ''))}\n" for name in signed.split(";"))
-    forms = [(_sent_path(request, service), _sorted(pairs(request.query)))]
-    forms.append((_normal_path(request, service), _normal_query(request.query)))
-    for path, query in dict.fromkeys(forms):
-        yield f"{request.method}\n{path}\n{query}\n{headers}\n{signed}\n{payload}"
+    tail = f"{headers}\n{signed}\n{payload}"
+    sent = f"{_sent_path(request, service)}\n{_sorted(pairs(request.query))}"
+    yield f"{request.method}\n{sent}\n{tail}"
+    normal = f"{_normal_path(request, service)}\n{_normal_query(request.query)}"
+    if normal != sent:
+        yield f"{request.method}\n{normal}\n{tail}"
 
 
 def _sent_path(request: HttpRequest, service: str) -> str:

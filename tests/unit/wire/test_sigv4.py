@@ -480,6 +480,36 @@ def test_s3_wants_to_know_the_payload() -> None:
     assert refused(odd) == ("InvalidArgument", 400)
 
 
+STREAMING = {
+    "X-Amz-Content-SHA256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    "X-Amz-Decoded-Content-Length": "5",
+    "X-Amz-Trailer": "x-amz-checksum-crc32",
+}
+CHUNKS = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({}, None),
+        ({"X-Amz-Decoded-Content-Length": ""}, ("InvalidArgument", 400)),
+        ({"X-Amz-Decoded-Content-Length": "-1"}, ("InvalidArgument", 400)),
+        ({"X-Amz-Decoded-Content-Length": "6"}, ("IncompleteBody", 400)),
+        ({"X-Amz-Decoded-Content-Length": None}, ("MissingContentLength", 411)),
+        ({"X-Amz-Trailer": None}, ("MalformedTrailerError", 400)),
+        ({"X-Amz-Content-SHA256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, ("InvalidRequest", 400)),
+        ({"X-Amz-Content-SHA256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"}, ("IncompleteBody", 400)),
+    ],
+)
+def test_streaming(change: dict[str, str | None], answer: tuple[str, int] | None) -> None:
+    headers = {name: value for name, value in {**STREAMING, **change}.items() if value is not None}
+    request = sign(SigV4Auth, f"{HOST}/bucket/key", method="PUT", headers=headers, body=CHUNKS)
+    if answer:
+        assert refused(request) == answer
+    else:
+        assert check(request) == b"hello"
+
+
 def test_documents_have_a_limit() -> None:
     request = sign(SigV4Auth, service="logs", method="POST")
     large = replace(request, body=io.BytesIO(bytes(16 * 1024 * 1024 + 1)))
