@@ -60,4 +60,4 @@ def comparable(value: dict[str, Any], protocol: str) -> dict[str, Any]:
     """No payload and an empty payload are the same bytes; only JSON can tell empty from absent."""
     if "xml" in protocol or protocol == "query":
         value = plain(value, lossy=True)
-    return {name: item for name, item in plain(value).items() if name != "ContentLength" and item != b""}
+    return {name: item for name, item in plain(value).items() if name != "ContentLength" and item not in (b"", None)}
