@@ -1,0 +1,334 @@
+"""The job controller over a real store and a fake runner, one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clary.agent.contract import Access, read_plan
+from clary.controllers.jobs import Jobs, Means
+from clary.domain.transitions import enter
+from clary.runners.environments import OneEnvironment
+from clary.runners.instances import InstanceTypes, Request, Slots
+from clary.runners.machine import Machine
+from clary.settings import Settings
+from clary.store.base import Resource
+from clary.store.sql import SqlStore, open_store
+from clary.testing import FakeRunner, SteppedClock
+
+KIND = "training-job"
+
+
+@dataclass
+class Bench:
+    """A controller, its parts, and the test's hand on them."""
+
+    store: SqlStore
+    runner: FakeRunner
+    clock: SteppedClock
+    settings: Settings
+    cpus: int = 2
+
+    def __post_init__(self) -> None:
+        self.ids = iter(range(10_000))
+        self.news: list[bool] = []
+        self.jobs = self.controller()
+
+    def controller(self, owner: str = "home-1") -> Jobs:
+        return Jobs(
+            Means(
+                store=self.store,
+                runner=self.runner,
+                slots=Slots(Machine(cpus=self.cpus, memory_gib=8.0)),
+                instance_types=InstanceTypes([("ml.big", Request(2, 2.0)), ("*", Request(1, 1.0))]),
+                environments=OneEnvironment("/usr/bin/python3"),
+                settings=self.settings,
+                owner=owner,
+                access=lambda job: Access("http://127.0.0.1:1", "us-east-1", "ASIAX", "secret", "token"),
+                new_id=lambda digits: f"{next(self.ids):0{digits}x}",
+                changed=self.news.append,
+            )
+        )
+
+    def create(self, name: str, *, instance: str = "ml.small", **spec: Any) -> None:
+        now = self.clock.advance(1)
+        self.store.create(
+            Resource(
+                kind=KIND,
+                name=name,
+                arn=f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}",
+                status="InProgress",
+                spec={
+                    "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+                    "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+                    "ResourceConfig": {"InstanceType": instance, "InstanceCount": 1, "VolumeSizeInGB": 1},
+                    **spec,
+                },
+                state=enter({}, "Starting", "Starting the training job", at=now),
+                created=now,
+                modified=now,
+                due=now,
+            )
+        )
+
+    def step(self, seconds: float = 0.1) -> None:
+        self.jobs.step(self.clock.advance(seconds))
+
+    def job(self, name: str) -> Resource:
+        found = self.store.get(KIND, name)
+        assert found is not None
+        return found
+
+    def folder(self, name: str) -> Path:
+        return self.settings.jobs / self.job(name).state["folder"]
+
+    def ask_to_stop(self, name: str) -> None:
+        def ask(job: Resource) -> Resource:
+            return replace(job, status="Stopping", due=self.clock.now)
+
+        self.store.update(KIND, name, ask)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    clock = SteppedClock()
+    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
+    yield Bench(store, FakeRunner(clock), clock, Settings(home=tmp_path))
+    store.close()
+
+
+def statuses(job: Resource) -> list[str]:
+    return [entry["Status"] for entry in job.state["transitions"]]
+
+
+def test_a_job_goes_through_its_states_to_completed(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    folder = bench.folder("a")
+    bench.runner.tell(folder, "Downloading", "Downloading input data")
+    bench.step()
+    assert bench.job("a").state["secondary"] == "Downloading"
+    bench.runner.tell(folder, "Training", "Training in progress")
+    bench.runner.metric(folder, "loss", 0.5)
+    bench.runner.metric(folder, "loss", 0.25)
+    bench.runner.usage(folder, {"CPUUtilization": 150.0})
+    bench.step()
+    bench.runner.tell(folder, "Uploading", "Uploading generated training model")
+    at = bench.clock.now
+    bench.runner.end(folder, started=at - 3, ended=at, artifacts="s3://bucket/out/a/output/model.tar.gz")
+    bench.step()
+    job = bench.job("a")
+    assert job.status == job.state["secondary"] == "Completed"
+    assert statuses(job) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert job.state["artifacts"] == "s3://bucket/out/a/output/model.tar.gz"
+    assert job.state["final_metrics"]["loss"][0] == 0.25
+    assert [point.value for point in bench.store.points(f"{KIND}/a", "loss")] == [0.5, 0.25]
+    assert bench.store.metrics(f"{KIND}/a/algo-1") == ("CPUUtilization",)
+    assert job.due is None
+    assert "slots" not in job.state
+
+
+def test_the_plan_holds_what_was_asked(bench: Bench) -> None:
+    bench.create(
+        "a",
+        HyperParameters={"lr": '"0.1"'},
+        Environment={"KEY": "value"},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+        InputDataConfig=[
+            {
+                "ChannelName": "train",
+                "ContentType": "text/csv",
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/train"}},
+            }
+        ],
+    )
+    bench.step()
+    plan = read_plan(bench.folder("a"))
+    assert plan.hyperparameters == {"lr": '"0.1"'}
+    assert plan.environment == {"KEY": "value"}
+    assert plan.max_runtime_s == 60
+    assert (plan.channels[0].name, plan.channels[0].content_type) == ("train", "text/csv")
+
+
+def test_jobs_wait_first_in_first_out_and_never_over_commit(bench: Bench) -> None:
+    for name, instance in [("a", "ml.small"), ("b", "ml.big"), ("c", "ml.small"), ("d", "ml.small")]:
+        bench.create(name, instance=instance)
+    bench.step()
+    # one CPU is free, but `b` is first and needs two: `c` must not overtake it
+    assert [folder.name[0] for folder in bench.runner.launched] == ["a"]
+    assert [bench.job(name).state["secondary"] for name in "bcd"] == ["Pending"] * 3
+    bench.runner.end(bench.folder("a"))
+    bench.step()
+    assert [folder.name[0] for folder in bench.runner.launched] == ["a", "b"]
+    bench.runner.end(bench.folder("b"))
+    bench.step()
+    assert [folder.name[0] for folder in bench.runner.launched] == ["a", "b", "c", "d"]
+
+
+def test_a_waiting_job_that_is_stopped_never_runs(bench: Bench) -> None:
+    bench.create("a", instance="ml.big")
+    bench.create("b")
+    bench.step()
+    bench.ask_to_stop("b")
+    bench.step()
+    assert bench.job("b").status == "Stopped"
+    assert len(bench.runner.launched) == 1
+    assert "started" not in bench.job("b").state
+
+
+def test_a_running_job_is_stopped_through_the_runner(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    bench.ask_to_stop("a")
+    bench.step()
+    assert bench.job("a").status == "Stopped"
+    assert statuses(bench.job("a"))[-1] == "Stopped"
+
+
+def test_news_while_stopping_do_not_undo_the_stop(bench: Bench) -> None:
+    bench.runner.obeys_stop = False
+    bench.create("a")
+    bench.step()
+    bench.ask_to_stop("a")
+    bench.runner.tell(bench.folder("a"), "Uploading", "")
+    bench.step()
+    assert bench.job("a").status == "Stopping"
+    assert bench.job("a").state["secondary"] != "Uploading"
+
+
+def test_an_agent_that_is_gone_without_outcome_fails_the_job(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    bench.runner.kill(bench.folder("a"))
+    bench.step()
+    job = bench.job("a")
+    assert job.status == "Failed"
+    assert "InternalServerError" in job.state["reason"]
+
+
+def test_only_the_platforms_own_faults_are_retried(bench: Bench) -> None:
+    bench.create("ours", RetryStrategy={"MaximumRetryAttempts": 1})
+    bench.create("theirs", RetryStrategy={"MaximumRetryAttempts": 1})
+    bench.step()
+    bench.runner.kill(bench.folder("ours"))
+    bench.runner.end(bench.folder("theirs"), "Failed", reason="AlgorithmError: boom")
+    bench.step()
+    bench.step()
+    assert bench.job("theirs").status == "Failed"
+    assert bench.job("ours").status == "InProgress"
+    assert [folder.name.split("-")[0] for folder in bench.runner.launched] == ["ours", "theirs", "ours"]
+    bench.runner.kill(bench.folder("ours"))
+    bench.step()
+    assert bench.job("ours").status == "Failed"
+
+
+def test_a_time_limit_shows_as_stopped(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    bench.runner.end(bench.folder("a"), "Stopped", secondary="MaxRuntimeExceeded")
+    bench.step()
+    assert bench.job("a").status == "Stopped"
+    assert statuses(bench.job("a"))[-2:] == ["Stopping", "MaxRuntimeExceeded"]
+
+
+def test_a_successor_goes_on_where_the_last_controller_stopped(bench: Bench) -> None:
+    bench.create("a", instance="ml.big")
+    bench.create("b")
+    bench.step()
+    bench.runner.metric(bench.folder("a"), "loss", 1.0)
+    bench.step()
+    bench.jobs = bench.controller()
+    bench.jobs.resume(bench.clock.now)
+    bench.runner.metric(bench.folder("a"), "loss", 2.0)
+    bench.step()
+    # nothing is counted twice, nothing is launched twice, and the slots are still taken
+    assert [point.value for point in bench.store.points(f"{KIND}/a", "loss")] == [1.0, 2.0]
+    assert len(bench.runner.launched) == 1
+    bench.runner.end(bench.folder("a"))
+    bench.step()
+    bench.step()
+    assert bench.job("a").status == "Completed"
+    assert len(bench.runner.launched) == 2
+
+
+@pytest.mark.parametrize("moment", ["apply", "launch"])
+def test_a_death_between_two_steps_of_a_launch_starts_one_agent(
+    bench: Bench, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Death(BaseException):
+        pass
+
+    def die(*_: Any) -> Any:
+        raise Death
+
+    bench.create("a")
+    target: Callable[..., Any] = bench.runner.launch
+    if moment == "launch":
+
+        def launch_then_die(*given: Any) -> Any:
+            target(*given)
+            raise Death
+
+        monkeypatch.setattr(bench.runner, "launch", launch_then_die)
+    else:
+        monkeypatch.setattr(bench.runner, "launch", die)
+    with pytest.raises(Death):
+        bench.step()
+    monkeypatch.undo()
+    bench.jobs = bench.controller()
+    bench.jobs.resume(bench.clock.now)
+    bench.step()
+    bench.step()
+    assert len(bench.runner.launched) == 1
+    bench.runner.end(bench.folder("a"))
+    bench.step()
+    assert bench.job("a").status == "Completed"
+
+
+def test_a_fault_with_one_job_does_not_hold_up_the_others(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.create("bad", InputDataConfig=[{"ChannelName": "broken"}])
+    bench.create("good")
+    for _ in range(6):
+        bench.step()
+    assert bench.job("bad").status == "Failed"
+    assert "InternalServerError" in bench.job("bad").state["reason"]
+    assert bench.runner.launched[0].name.startswith("good")
+
+
+def test_another_server_takes_over_only_when_the_lease_has_ended(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    other = bench.controller("home-2")
+    other.step(bench.clock.advance(1))
+    bench.runner.end(bench.folder("a"))
+    other.step(bench.clock.advance(1))
+    assert bench.job("a").status == "InProgress"
+    other.step(bench.clock.advance(bench.settings.lease_s))
+    assert bench.job("a").status == "Completed"
+
+
+def test_an_ended_job_keeps_its_log_and_nothing_secret(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    folder = bench.folder("a")
+    (folder / "ml").mkdir()
+    bench.runner.log(folder, "hello")
+    bench.runner.end(folder)
+    bench.step()
+    assert (folder / "log" / "algo-1.log").read_text().endswith("hello\n")
+    assert not (folder / "plan.json").exists()
+    assert not (folder / "ml").exists()
+
+
+def test_the_sweep_removes_folders_of_jobs_that_are_gone(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    orphan = bench.settings.jobs / KIND / "gone-00000000"
+    orphan.mkdir()
+    bench.jobs.resume(bench.clock.now)
+    assert not orphan.exists()
+    assert bench.folder("a").exists()
