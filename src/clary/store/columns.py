@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import BigInteger, Double, Integer, Text
 from sqlalchemy.engine import Dialect
@@ -33,17 +30,6 @@ def unescape(text: str) -> str:
     return _ESCAPED.sub(lambda hit: "\\" if hit[1] == "\\" else chr(int(hit[1][1:], 16)), text)
 
 
-def dump(document: Mapping[str, Any]) -> str:
-    """JSON in ASCII. Raises ValueError for NaN and infinities, TypeError for what JSON has no word for."""
-    return json.dumps(document, allow_nan=False, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a stored document cannot hold a {type(value).__name__}: {value!r:.80}")
-
-
 class Name(TypeDecorator[str]):
     """Any text, compared and sorted by code point whatever the server's locale."""
 
@@ -55,19 +41,6 @@ class Name(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         return value if value is None else unescape(value)
-
-
-class Document(TypeDecorator[Mapping[str, Any]]):
-    """A JSON object. The order of its keys is kept."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Mapping[str, Any] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return value if value is None else dump(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, Any] | None:  # noqa: ARG002
-        return value if value is None else json.loads(value)
 
 
 class Measure(TypeDecorator[float]):

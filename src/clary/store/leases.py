@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from clary.store.base import Lease
 from clary.store.resources import COLUMNS, hold
@@ -57,7 +57,21 @@ def release(connection: Connection, lease: Lease) -> None:
             _C.kind == lease.resource.kind,
             _C.name == lease.resource.name,
             _C.lease_owner == lease.owner,
-            _C.lease_until == lease.until,
         )
         .values(lease_owner=None, lease_until=None, ready=_C.due)
     )
+
+
+def renew(connection: Connection, kind: str, *, owner: str, until: float) -> int:
+    """Every lease of `owner` goes on until then. Gives how many there are."""
+    ready = case((_C.due > until, _C.due), (_C.due <= until, until), else_=None)
+    held = update(RESOURCES).where(_C.kind == kind, _C.lease_owner == owner)
+    return connection.execute(held.values(lease_until=until, ready=ready)).rowcount
+
+
+def surrender(connection: Connection, kind: str, *, owner: str, now: float) -> int:
+    """Every row that `owner` holds becomes free and due. Gives how many there were."""
+    held = update(RESOURCES).where(_C.kind == kind, _C.lease_owner == owner)
+    # `due` is part of the resource, so its version moves with it
+    freed = held.values(lease_owner=None, lease_until=None, due=now, ready=now, version=_C.version + 1)
+    return connection.execute(freed).rowcount

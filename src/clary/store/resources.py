@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from sqlalchemy.exc import IntegrityError
 
 from clary.store.base import Change, Resource
+from clary.store.documents import dump, load
 from clary.store.series import drop_series
 from clary.store.tables import RESOURCES, TAGS
 from clary.store.transactions import Interrupted
@@ -49,7 +50,7 @@ class Held:
 
 def hold(row: Sequence[Any]) -> Held:
     number, kind, name, arn, status, spec, state, created, modified, due, version, owner, until = row
-    resource = Resource(kind, name, arn, status, spec, state, created, modified, due, version)
+    resource = Resource(kind, name, arn, status, load(spec), load(state), created, modified, due, version)
     return Held(number, resource, owner, until)
 
 
@@ -84,13 +85,25 @@ def taken(connection: Connection, resource: Resource) -> Resource:
     return held.resource
 
 
-def change_once(connection: Connection, held: Held, changed: Resource, *, end_lease: bool = False) -> bool:
-    """Write `changed` over what `held` was. False, and nothing written, when the row is not like that any more."""
+def change_once(
+    connection: Connection,
+    held: Held,
+    changed: Resource,
+    *,
+    under_lease: bool = False,
+    keep_until: float | None = None,
+) -> bool:
+    """Write `changed` over what `held` was. False, and nothing written, when the row is not like that any more.
+
+    `under_lease`: the lease must be the same owner's still; it goes on until `keep_until`, or ends.
+    """
     values = _values(changed)
     statement = update(RESOURCES).where(_C.id == held.id, _C.version == held.resource.version)
-    if end_lease:
-        statement = statement.where(_C.lease_owner == held.owner, _C.lease_until == held.until)
-        values |= {"lease_owner": None, "lease_until": None}
+    if under_lease:
+        statement = statement.where(_C.lease_owner == held.owner)
+        values |= {"lease_owner": None if keep_until is None else held.owner, "lease_until": keep_until}
+        if keep_until is not None and changed.due is not None:
+            values["ready"] = max(changed.due, keep_until)
     else:
         # a lease may have been given since the row was read; the later of the two times stays in force
         due = changed.due
@@ -144,8 +157,8 @@ def _values(resource: Resource) -> dict[str, Any]:
     return {
         "arn": resource.arn,
         "status": resource.status,
-        "spec": resource.spec,
-        "state": resource.state,
+        "spec": dump(resource.spec),
+        "state": dump(resource.state),
         "created": resource.created,
         "modified": resource.modified,
         "due": resource.due,

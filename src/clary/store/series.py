@@ -12,7 +12,7 @@ from clary.store.base import Point
 from clary.store.tables import POINTS, SERIES
 from clary.store.transactions import Interrupted
 
-_METRICS = select(SERIES.c.metric).where(SERIES.c.name == bindparam("s")).order_by(SERIES.c.id)
+_METRICS = select(SERIES.c.metric).where(SERIES.c.name == bindparam("s")).order_by(SERIES.c.metric)
 _POINTS = (
     select(POINTS.c.at, POINTS.c.value, POINTS.c.step)
     .join(SERIES, POINTS.c.series_id == SERIES.c.id)
@@ -39,8 +39,8 @@ def append_points(connection: Connection, points: Sequence[Point]) -> None:
     rows = [
         {
             "series_id": numbers[point.series, point.metric],
-            "at": point.at,
-            "value": point.value,
+            "at": float(point.at),
+            "value": float(point.value),
             "step": point.step,
         }
         for point in points
@@ -61,7 +61,7 @@ def read_points(
 
 
 def list_metrics(connection: Connection, series: str) -> Sequence[str]:
-    """In the order in which they were first written."""
+    """In the order of their names."""
     return tuple(connection.scalars(_METRICS, {"s": series}))
 
 

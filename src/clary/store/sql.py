@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from clary.store import leases, pages, resources
 from clary.store.base import AlreadyExists, Change, Credential, Document, Lease, Page, Point, Resource, Where
-from clary.store.columns import dump
 from clary.store.database import open_engine, upgrade
+from clary.store.documents import dump, load
 from clary.store.series import append_points, check_points, list_metrics, read_points
 from clary.store.tables import CREDENTIALS, DOCUMENTS, TAGS
 from clary.store.transactions import reading, writing
@@ -48,8 +48,6 @@ class SqlStore:
         self._upsert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
 
     def create(self, resource: Resource, *, tags: Mapping[str, str] | None = None) -> Resource:
-        for document in (resource.spec, resource.state):
-            dump(document)  # an unfit document is refused before anything waits for a lock
         rows = _tag_rows(resource.arn, tags or {})
 
         def work(connection: Connection) -> Resource:
@@ -104,22 +102,31 @@ class SqlStore:
             lambda connection: leases.claim(connection, kind, owner=owner, now=now, until=until, limit=limit),
         )
 
-    def apply(self, lease: Lease, change: Change, *, points: Iterable[Point] = ()) -> Resource | None:
+    def apply(
+        self,
+        lease: Lease,
+        change: Change,
+        *,
+        points: Iterable[Point] = (),
+        keep_until: float | None = None,
+    ) -> Resource | None:
         kind, name = lease.resource.kind, lease.resource.name
         measured = tuple(points)
         check_points(measured)
         while True:
             held = reading(self.engine, lambda connection: resources.fetch(connection, kind, name))
-            if held is None or (held.owner, held.until) != (lease.owner, lease.until):
+            if held is None or held.owner != lease.owner:
                 return None
-            if changed := self._apply(held, change, measured):
+            if changed := self._apply(held, change, measured, keep_until):
                 return changed
 
-    def _apply(self, held: resources.Held, change: Change, points: Sequence[Point]) -> Resource | None:
+    def _apply(
+        self, held: resources.Held, change: Change, points: Sequence[Point], keep_until: float | None
+    ) -> Resource | None:
         changed = resources.next_version(held, change)
 
         def work(connection: Connection) -> Resource | None:
-            if not resources.change_once(connection, held, changed, end_lease=True):
+            if not resources.change_once(connection, held, changed, under_lease=True, keep_until=keep_until):
                 return None
             append_points(connection, points)
             return changed
@@ -128,6 +135,16 @@ class SqlStore:
 
     def release(self, lease: Lease) -> None:
         writing(self.engine, lambda connection: leases.release(connection, lease))
+
+    def renew(self, kind: str, *, owner: str, until: float) -> int:
+        return writing(
+            self.engine, lambda connection: leases.renew(connection, kind, owner=owner, until=until)
+        )
+
+    def surrender(self, kind: str, *, owner: str, now: float) -> int:
+        return writing(
+            self.engine, lambda connection: leases.surrender(connection, kind, owner=owner, now=now)
+        )
 
     def next_due(self, kind: str) -> float | None:
         return reading(self.engine, lambda connection: leases.next_due(connection, kind))
@@ -189,11 +206,11 @@ class SqlStore:
         self._execute(statement)
 
     def put_once(self, key: str, value: Document) -> Document:
-        statement = self._upsert(DOCUMENTS).values(key=key, value=value).on_conflict_do_nothing()
+        statement = self._upsert(DOCUMENTS).values(key=key, value=dump(value)).on_conflict_do_nothing()
 
         def read(connection: Connection) -> Document | None:
-            found: Document | None = connection.scalar(_DOCUMENT, {"k": key})
-            return found
+            found: str | None = connection.scalar(_DOCUMENT, {"k": key})
+            return None if found is None else load(found)
 
         found = reading(self.engine, read)
         if found is None:

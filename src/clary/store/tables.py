@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, MetaData, Table, Text, UniqueConstraint
 
-from clary.store.columns import Document, Id, Measure, Name
+from clary.store.columns import Id, Measure, Name
 
 METADATA = MetaData(
     naming_convention={
@@ -32,8 +32,8 @@ RESOURCES = Table(
     Column("version", BigInteger, nullable=False),
     Column("lease_owner", Name),
     Column("lease_until", Double),
-    Column("state", Document, nullable=False),
-    Column("spec", Document, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("spec", Text, nullable=False),
     UniqueConstraint("kind", "name"),
     UniqueConstraint("arn"),
     # a row number is never given out twice: it tells a row from a later one of the same name
@@ -94,5 +94,5 @@ DOCUMENTS = Table(
     "documents",
     METADATA,
     Column("key", Name, primary_key=True),
-    Column("value", Document, nullable=False),
+    Column("value", Text, nullable=False),
 )
