@@ -23,7 +23,6 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from clary.agent import contract
@@ -61,7 +60,10 @@ class _Mount:
 
 
 class Sandbox:
-    """Looks once whether bubblewrap works here, and writes its command line for each job."""
+    """Looks once whether bubblewrap works here, and writes its command line for each job. Safe for several threads.
+
+    Each interpreter is asked for its paths once: one that gains an editable install shows it after a restart.
+    """
 
     def __init__(
         self,
@@ -79,7 +81,9 @@ class Sandbox:
             raise ValueError(f"CLARY_ISOLATION={isolation!r}: say one of {', '.join(ISOLATIONS)}")
         self._home = home.absolute()
         self._user_home = Path(environment.get("HOME") or Path.home()).absolute()
-        self._hf_home = Path(environment.get("HF_HOME") or self._user_home / ".cache/huggingface").absolute()
+        caches = Path(environment.get("XDG_CACHE_HOME") or self._user_home / ".cache")
+        self._hf_home = Path(environment.get("HF_HOME") or caches / "huggingface").absolute()
+        self._interpreters: dict[str, tuple[Path, ...]] = {}
         self._program = shutil.which(program, path=environment.get("PATH")) or ""
         self.why_not = "isolation is switched off" if isolation == "none" else self._probe()
         if isolation == "bubblewrap" and self.why_not:
@@ -148,7 +152,9 @@ class Sandbox:
     def _needed(self, plan: Plan) -> Iterator[Path]:
         """What the program cannot do without, wherever it lies."""
         kept_out = {self._user_home, self._home, *_hidden_roots(), *self._home.parents}
-        yield from (path for path in interpreter_paths(plan.python) if path not in kept_out)
+        if plan.python not in self._interpreters:
+            self._interpreters[plan.python] = interpreter_paths(plan.python)
+        yield from (path for path in self._interpreters[plan.python] if path not in kept_out)
         resolver = Path(os.path.realpath("/etc/resolv.conf"))
         if resolver.exists():
             yield resolver
@@ -170,16 +176,17 @@ print(json.dumps(found))
 """
 
 
-@cache
 def interpreter_paths(python: str) -> tuple[Path, ...]:
     """The directories an interpreter reads: its prefixes, its import path with what `.pth` files and editable
-    installs add, and the links that lead to its executable. Asked once a process for each interpreter.
+    installs add, and the links that lead to its executable.
 
-    Raises OSError or subprocess.CalledProcessError when it cannot be run.
+    Empty when it cannot be run: the program's own start will say why.
     """
-    done = subprocess.run(
-        [python, "-c", _ASK], cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=True
-    )
+    command = [python, "-c", _ASK]
+    try:
+        done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ()
     said = [Path(entry) for entry in json.loads(done.stdout) if Path(entry).is_absolute()]
     paths = {path for path in said if path.exists()}
     paths |= {Path(os.path.realpath(path)) for path in paths}
