@@ -31,7 +31,8 @@ DRAIN_S = 5
 def serve_command(**given: Any) -> None:
     """Run a server in the foreground until Ctrl-C. Jobs under way go on without it."""
     settings = settings_of(**given)
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", level=logging.INFO)
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("clary").setLevel(logging.INFO)
     try:
         serve(settings)
     except (home.HomeInUse, SandboxUnavailable, TableFault, CannotOpen) as error:

@@ -65,18 +65,16 @@ def ended(job: Resource, outcome: Outcome, *, now: float) -> Resource:
     return replace(job, status=outcome.status, state=state, modified=now, due=None)
 
 
-def lost(now: float) -> Outcome:
-    """The outcome of a job whose agent is gone and left none."""
-    return Outcome(
-        "Failed",
-        "Failed",
-        now,
-        reason=(
-            "InternalServerError: the process that supervised this job ended without an outcome: it was killed "
-            "from outside, ran out of memory, or the machine restarted. No process of the job is left. Start the "
-            "job again, or give it a RetryStrategy."
-        ),
+def lost(now: float, *, last_words: str = "") -> Outcome:
+    """The outcome of a job whose agent is gone and left none; `last_words` is what it wrote to its own log."""
+    reason = (
+        "InternalServerError: the process that supervised this job ended without an outcome: it was killed "
+        "from outside, ran out of memory, or the machine restarted. No process of the job is left. Start the "
+        "job again, or give it a RetryStrategy."
     )
+    if last_words:
+        reason += f" Its last words: {last_words}"
+    return Outcome("Failed", "Failed", now, reason=reason)
 
 
 def broken(error: Exception, now: float) -> Outcome:

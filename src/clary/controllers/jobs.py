@@ -20,7 +20,7 @@ from clary.agent import contract
 from clary.agent.contract import Access, Outcome, read_outcome
 from clary.controllers import endings
 from clary.controllers.plan import instance_type, training_plan
-from clary.controllers.story import News, log_size, read_news
+from clary.controllers.story import News, last_words, log_size, read_news
 from clary.domain.kinds import TRAINING_JOB
 from clary.domain.transitions import enter
 from clary.runners.base import Runner
@@ -214,7 +214,7 @@ class Jobs:
             self._start_agent(held, job)
             return
         self.means.runner.clear(folder)
-        self._end(held, job, read_outcome(folder) or endings.lost(now), now)
+        self._end(held, job, read_outcome(folder) or endings.lost(now, last_words=last_words(folder)), now)
 
     # -- ending
 

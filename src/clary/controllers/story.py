@@ -12,6 +12,7 @@ from clary.agent import contract
 from clary.store.base import Point
 
 MOST_BYTES = 4 * 1024 * 1024
+LAST_WORDS_BYTES = 600
 
 Event = Mapping[str, Any]
 
@@ -49,6 +50,15 @@ def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
 def log_size(folder: Path) -> int:
     """Bytes of all the job's logs, to see whether they grew."""
     return sum(path.stat().st_size for path in (folder / contract.LOGS).glob("*.log"))
+
+
+def last_words(folder: Path) -> str:
+    """The end of what the agent itself wrote to stderr: nothing, unless it broke."""
+    try:
+        text = (folder / "agent.log").read_bytes()[-LAST_WORDS_BYTES:].decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    return text.strip()
 
 
 def _lines(path: Path, offset: int) -> tuple[list[bytes], int, bool]:

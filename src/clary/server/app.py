@@ -67,16 +67,17 @@ def request_of(scope: Scope, body: Body) -> HttpRequest:
 
 async def transmit(response: HttpResponse, send: Send, *, head: bool) -> None:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if isinstance(response.body, bytes) and not any(name == b"content-length" for name, _ in headers):
-        headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if head:
-        discard(response.body)
-    else:
-        async with aclosing(pieces(response.body)) as parts:
-            async for piece in parts:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    rest = response.body
+    if head or isinstance(rest, bytes):
+        discard(rest)
+        body = rest if isinstance(rest, bytes) and not head else b""
+        await send({"type": "http.response.body", "body": body})
+        return
+    async with aclosing(pieces(rest)) as parts:
+        async for piece in parts:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _changes_page(gateway: Gateway, changes: Changes) -> ASGIApp:

@@ -51,11 +51,9 @@ class ReceivedBody:
         return await self._receive()
 
 
-async def pieces(body: bytes | FileBody | Iterable[bytes]) -> AsyncGenerator[bytes]:
+async def pieces(body: FileBody | Iterable[bytes]) -> AsyncGenerator[bytes]:
     """A response's body in pieces; closes the file it came from."""
-    if isinstance(body, bytes):
-        yield body
-    elif isinstance(body, FileBody):
+    if isinstance(body, FileBody):
         async for piece in _pieces_of_file(body):
             yield piece
     else:
