@@ -1,0 +1,97 @@
+"""Keeps a folder of checkpoints and its copy in S3 alike: brought at the start, then changes go up as they appear."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from pathlib import Path
+
+from clary.agent.faults import Fault, Interrupted
+from clary.agent.s3 import S3, Location, parse_uri
+from clary.agent.stage import Item, bring
+from clary.agent.upload import put
+
+_PERIOD_S = 3.0
+
+Mark = tuple[int, int]
+"""When a file was last written (ns), and its size."""
+
+
+class Checkpoints:
+    """`restore`, then `start`, and `finish` when nobody writes any more. Deleted files are deleted in S3 too."""
+
+    def __init__(
+        self, s3: S3, uri: str, folder: Path, note: Callable[[str], None], *, period_s: float = _PERIOD_S
+    ):
+        self._s3 = s3
+        self._place = parse_uri(uri.rstrip("/") + "/")
+        self._folder = folder
+        self._note = note
+        self._period_s = period_s
+        self._kept: dict[str, Mark] = {}
+        self._before: dict[str, Mark] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
+
+    def restore(self, s3: S3) -> None:
+        """What an earlier run left. `s3` is the client to wait with."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        items = [
+            Item(Location(self._place.bucket, entry.key), path)
+            for entry in s3.list(self._place)
+            if (path := entry.key[len(self._place.key) :])
+        ]
+        bring(s3, items, self._folder, "CheckpointConfig")
+        self._kept = self._scan()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Raises what `S3.ask` raises."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._sync(self._scan())
+
+    def _work(self) -> None:
+        while not self._over.wait(self._period_s):
+            now = self._scan()
+            # a file that changed since the last look is still being written
+            stable = {path: mark for path, mark in now.items() if self._before.get(path) == mark}
+            self._before = now
+            try:
+                self._sync({path: stable.get(path) for path in now})
+            except Interrupted:
+                break
+            except Fault as fault:
+                self._note(f"Checkpoints could not be copied for a while: {fault}")
+        self._s3.close()
+
+    def _sync(self, present: Mapping[str, Mark | None]) -> None:
+        """Makes S3 hold what is present, in these states; None leaves a file as S3 has it."""
+        for path, mark in sorted(present.items(), key=itemgetter(0)):
+            if mark is not None and mark != self._kept.get(path):
+                try:
+                    put(self._s3, self._place.below(path), self._folder / path)
+                except FileNotFoundError:
+                    continue
+                self._kept[path] = mark
+        for path in sorted(self._kept.keys() - present.keys()):
+            self._s3.delete(self._place.below(path))
+            del self._kept[path]
+
+    def _scan(self) -> dict[str, Mark]:
+        found: dict[str, Mark] = {}
+        for top, _, files in os.walk(self._folder):
+            for name in files:
+                path = Path(top) / name
+                try:
+                    status = path.stat()
+                except OSError:
+                    continue
+                if path.is_file() and not path.is_symlink():
+                    found[path.relative_to(self._folder).as_posix()] = (status.st_mtime_ns, status.st_size)
+        return found

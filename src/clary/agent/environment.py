@@ -1,0 +1,76 @@
+"""The variables that every program of a job starts with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from clary.agent.contract import Plan
+from clary.agent.layer import Base
+from clary.agent.places import Places
+
+MARK = "CLARY_JOB"
+"""In every process of a job; its value is the name of the job's folder, so that what is left behind can be found."""
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PASSED = (
+    "HOME USER LOGNAME SHELL LANG LANGUAGE TZ LD_LIBRARY_PATH SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE "
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy XDG_CACHE_HOME TOKENIZERS_PARALLELISM"
+)
+_PASSED_PREFIXES = ("LC_", "HF_", "TRANSFORMERS_", "NVIDIA_", "OMP_", "MKL_", "PIP_", "UV_")
+
+
+def program_environment(plan: Plan, places: Places, base: Base, outside: Mapping[str, str]) -> dict[str, str]:
+    """`outside` is the agent's own environment, of which only harmless names are passed on.
+
+    The user's Environment comes last: as in SageMaker it wins over all of these.
+    """
+    passed = _PASSED.split()
+    variables = {
+        name: value for name, value in outside.items() if name in passed or name.startswith(_PASSED_PREFIXES)
+    }
+    variables.setdefault("LANG", "C.UTF-8")
+    variables.setdefault("HOME", places.seen_tmp)
+    variables |= {
+        MARK: places.folder.name,
+        "PATH": os.pathsep.join([f"{places.seen_env}/bin", str(base.bin), _SYSTEM_PATH]),
+        "VIRTUAL_ENV": places.seen_env,
+        "TMPDIR": places.seen_tmp,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "TRAINING_JOB_NAME": plan.job_name,
+        "TRAINING_JOB_ARN": plan.job_arn,
+        "SAGEMAKER_METRICS_DIRECTORY": f"{places.seen_ml}/output/metrics/sagemaker",
+        "SAGEMAKER_BASE_DIR": places.seen_ml,
+    }
+    variables.setdefault("OMP_NUM_THREADS", str(plan.cpus))
+    if plan.gpus or has_gpus():
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, plan.gpus))
+    variables |= _access(plan)
+    return variables | dict(plan.environment)
+
+
+def _access(plan: Plan) -> dict[str, str]:
+    access = plan.access
+    variables = {
+        "AWS_ACCESS_KEY_ID": access.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
+        "AWS_REGION": access.region,
+        "AWS_DEFAULT_REGION": access.region,
+        "AWS_ENDPOINT_URL": access.endpoint,
+        "S3_ENDPOINT_URL": access.endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if access.session_token:
+        variables["AWS_SESSION_TOKEN"] = access.session_token
+    if access.ca_bundle:
+        variables["AWS_CA_BUNDLE"] = access.ca_bundle
+        variables["REQUESTS_CA_BUNDLE"] = access.ca_bundle
+    return variables
+
+
+def has_gpus() -> bool:
+    return Path("/dev/nvidiactl").exists()

@@ -1,0 +1,120 @@
+"""Why a program failed, in at most 1,024 characters: its own words first, with the line that failed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from clary.agent.faults import REASON_LENGTH, clip
+
+_COMMAND_LENGTH = 200
+_TRACEBACK = "Traceback (most recent call last):"
+_KILLED = 137
+
+
+def explain(
+    *, error: str, argv: Sequence[str], exit_code: int, errors: Sequence[str], written: str = ""
+) -> tuple[str, str]:
+    """The FailureReason, and what the toolkit would write to /opt/ml/output/failure.
+
+    `error` is the toolkit's class of the failure, empty for a container entry point; `errors` the last lines of stderr
+    (or of stdout, where that is empty), oldest first; `written` what the program left in the failure file.
+    """
+    suffix = f", exit code: {exit_code}"
+    room = REASON_LENGTH - len("AlgorithmError: ") - len(suffix)
+    if written.strip():
+        text = _with_errors(clip(written.strip(), room), errors, room)
+    else:
+        text = _toolkit_text(error, argv, exit_code, errors, room)
+    return f"AlgorithmError: {text}{suffix}", text
+
+
+def _with_errors(written: str, errors: Sequence[str], room: int) -> str:
+    """A failure file may say only that something failed (the SDK's scripts do): the program's own words follow it."""
+    left = room - len(written) - len('\nErrorMessage ""')
+    message = excerpt(errors, left) if left > 80 else ""
+    last = message.rstrip().rpartition("\n")[2]
+    if not message or last in written:
+        return written
+    return f'{written}\nErrorMessage "{message}"'
+
+
+def _toolkit_text(error: str, argv: Sequence[str], exit_code: int, errors: Sequence[str], room: int) -> str:
+    head = f"{error}:\nExitCode {exit_code}\n" if error else f"ExitCode {exit_code}\n"
+    extra = _extra(exit_code)
+    if extra:
+        extra = f'ExtraInfo "{extra}"\n'
+    command = f'Command "{clip(shlex.join(argv), _COMMAND_LENGTH)}"'
+    left = room - len(head) - len(extra) - len(command) - len('ErrorMessage ""\n')
+    return f'{head}ErrorMessage "{excerpt(errors, left)}"\n{extra}{command}'
+
+
+def _extra(exit_code: int) -> str:
+    if exit_code == _KILLED:
+        return "OutOfMemory: Process killed by SIGKILL (often the machine ran out of memory)"
+    signals = {132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV", 143: "SIGTERM"}
+    return f"Process killed by {signals[exit_code]}" if exit_code in signals else ""
+
+
+def excerpt(lines: Sequence[str], room: int) -> str:
+    """The end of an error output, fitted into `room` characters.
+
+    Of a Python traceback that is too long: the last frame of the user's code, the frame that raised, the exception.
+    """
+    kept = [line.rstrip() for line in lines if line.strip()]
+    start = max((i for i, line in enumerate(kept) if line.strip() == _TRACEBACK), default=None)
+    if start is not None and (text := _fit_traceback(kept[start:], room)):
+        return text
+    text = ""
+    for line in reversed(kept):
+        longer = f"{line}\n{text}" if text else line
+        if len(longer) > room:
+            break
+        text = longer
+    return text or (clip(kept[-1], room) if kept else "")
+
+
+def _fit_traceback(lines: Sequence[str], room: int) -> str:
+    end = 1
+    while end < len(lines) and lines[end].startswith(" "):
+        end += 1
+    frames: list[list[str]] = []
+    for line in lines[1:end]:
+        if re.match(r'\s+File "', line):
+            frames.append([line])
+        elif frames:
+            frames[-1].append(line)
+    # what follows the exception's text may be the words of a launcher: it is dropped first
+    after = list(lines[end:])
+    for message in ("\n".join(after), clip("\n".join(after), max(room // 2, 40))):
+        for chosen in _choices(frames):
+            text = "\n".join([_TRACEBACK, *chosen, message])
+            if len(text) <= room:
+                return text
+    return clip("\n".join(after), room)
+
+
+def _choices(frames: Sequence[Sequence[str]]) -> list[list[str]]:
+    """From everything to the least that still shows the failing line."""
+    if not frames:
+        return [[]]
+    own = [frame for frame in frames if "/site-packages/" not in frame[0] and "/lib/python" not in frame[0]]
+    last, mine = list(frames[-1]), list(own[-1]) if own else []
+    both = last if mine == last else [*mine, *last]
+    return [
+        [line for frame in frames for line in frame],
+        both,
+        [line for frame in ([mine, last] if mine != last else [last]) for line in frame[:2]],
+        mine[:2] or last[:2],
+    ]
+
+
+def read_failure_file(path: Path) -> str:
+    """The first 1,024 characters; empty when there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4 * REASON_LENGTH).decode("utf-8", "replace")[:REASON_LENGTH]
+    except OSError:
+        return ""

@@ -1,0 +1,211 @@
+"""Brings the inputs: channels in File mode, checkpoints of an earlier run, SageMaker's three configuration files."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clary.agent.contract import Channel, Plan
+from clary.agent.faults import ClientFault
+from clary.agent.places import Places
+from clary.agent.s3 import S3, Location, parse_uri
+
+_THREADS = 6
+_INTERFACE = "eth0"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object to bring, and its path relative to the directory it goes to."""
+
+    place: Location
+    path: str
+
+
+def write_configuration(plan: Plan, places: Places) -> None:
+    """The files below /opt/ml/input/config, as SageMaker writes them."""
+    for name, document in (
+        ("hyperparameters", dict(plan.hyperparameters)),
+        ("inputdataconfig", input_data_config(plan)),
+        ("resourceconfig", resource_config(plan)),
+    ):
+        (places.ml / "input/config" / f"{name}.json").write_text(json.dumps(document), "utf-8")
+
+
+def input_data_config(plan: Plan) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for channel in plan.channels:
+        entry = config[channel.name] = {
+            "TrainingInputMode": channel.input_mode,
+            "S3DistributionType": channel.distribution,
+            "RecordWrapperType": channel.record_wrapper,
+        }
+        if channel.content_type:
+            entry["ContentType"] = channel.content_type
+    return config
+
+
+def resource_config(plan: Plan) -> dict[str, Any]:
+    hosts = sorted(plan.hosts)
+    default = {
+        "instance_group_name": "homogeneousCluster",
+        "instance_type": plan.instance_type,
+        "hosts": hosts,
+    }
+    groups = [dict(group) for group in plan.instance_groups] or [default]
+    mine = next((group for group in groups if plan.host in group.get("hosts", ())), groups[0])
+    return {
+        "current_host": plan.host,
+        "current_instance_type": plan.instance_type,
+        "current_group_name": mine.get("instance_group_name", "homogeneousCluster"),
+        "hosts": hosts,
+        "instance_groups": groups,
+        "network_interface_name": _INTERFACE,
+    }
+
+
+def bring_inputs(s3: S3, plan: Plan, places: Places) -> None:
+    """Raises ClientFault for what cannot be found or placed, Interrupted, and what `S3.get` raises."""
+    for channel in plan.channels:
+        folder = places.ml / "input/data" / channel.name
+        folder.mkdir(parents=True, exist_ok=True)
+        items = _share(_find(s3, channel), channel, plan)
+        bring(s3, items, folder, f"channel {channel.name!r}")
+
+
+def bring(s3: S3, items: Sequence[Item], folder: Path, whose: str) -> None:
+    """Downloads into `folder`, a few at a time. `whose` names the input in messages."""
+    _check_paths(items, whose)
+    for parent in {(folder / item.path).parent for item in items}:
+        _make(parent, whose)
+    waiting = iter([item for item in items if not item.path.endswith("/")])
+    crew = _Crew(s3, waiting, folder)
+    crew.work(min(_THREADS, len(items)))
+
+
+def relative_path(key: str, prefix: str) -> str:
+    """Where an object of a channel lands: below the prefix if that is a folder, else beside where the prefix ends."""
+    folder = prefix if prefix.endswith("/") or not prefix else prefix + "/"
+    if key.startswith(folder):
+        return key[len(folder) :]
+    return key[prefix.rfind("/") + 1 :]
+
+
+def _find(s3: S3, channel: Channel) -> list[Item]:
+    if channel.s3_data_type == "ManifestFile":
+        return _read_manifest(s3, channel)
+    place = parse_uri(channel.s3_uri)
+    items = []
+    for entry in s3.list(place):
+        path = relative_path(entry.key, place.key)
+        if path:
+            items.append(Item(Location(place.bucket, entry.key), path))
+    if not items:
+        raise ClientFault(
+            f'No S3 objects found under S3 URL "{channel.s3_uri}" given in input data source (channel '
+            f"{channel.name!r}). Please ensure that the bucket exists and that objects exist under that S3 prefix."
+        )
+    return items
+
+
+def _read_manifest(s3: S3, channel: Channel) -> list[Item]:
+    fault = ClientFault(
+        f"The manifest {channel.s3_uri} of channel {channel.name!r} is not valid: it must be a JSON array whose first "
+        'element is {"prefix": "s3://bucket/..."} and whose other elements are keys relative to that prefix.'
+    )
+    try:
+        document = json.loads(s3.read(parse_uri(channel.s3_uri)))
+        prefix, names = document[0]["prefix"], document[1:]
+    except (ValueError, LookupError, TypeError):
+        raise fault from None
+    if not isinstance(prefix, str) or not prefix or not all(isinstance(name, str) and name for name in names):
+        raise fault
+    base = parse_uri(prefix)
+    return [Item(Location(base.bucket, base.key + name), name) for name in names]
+
+
+def _share(items: list[Item], channel: Channel, plan: Plan) -> list[Item]:
+    """ShardedByS3Key gives each host about its part of the objects."""
+    if channel.distribution != "ShardedByS3Key" or len(plan.hosts) < 2:
+        return items
+    hosts = sorted(plan.hosts)
+    return items[hosts.index(plan.host) :: len(hosts)]
+
+
+def _check_paths(items: Iterable[Item], whose: str) -> None:
+    """Nothing may leave its folder, and no file may stand where another needs a folder."""
+    files: dict[str, Location] = {}
+    folders: dict[str, Location] = {}
+    for item in items:
+        parts = item.path.rstrip("/").split("/") if item.path.endswith("/") else item.path.split("/")
+        if item.path.startswith("/") or "\0" in item.path or any(part in ("", ".", "..") for part in parts):
+            raise ClientFault(
+                f"The object {str(item.place)!r} of {whose} cannot become a file: its key has an empty, `.` or `..` "
+                "part, starts with a slash, or holds a NUL. Rename it, or choose a prefix without it."
+            )
+        if item.path.endswith("/"):
+            parts.append("")
+        elif files.setdefault(item.path, item.place) != item.place:
+            raise ClientFault(f"{files[item.path]} and {item.place} of {whose} would be the same file.")
+        for length in range(1, len(parts)):
+            folders.setdefault("/".join(parts[:length]), item.place)
+    for path in files.keys() & folders.keys():
+        raise ClientFault(
+            f"{files[path]} and {folders[path]} of {whose} cannot both become files: one is a folder of the other. "
+            "Rename one, or choose a prefix with only one of them."
+        )
+
+
+def _make(folder: Path, whose: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ClientFault(
+            f"The folder {folder.name!r} of {whose} cannot be made: {fault.strerror}"
+        ) from fault
+
+
+class _Crew:
+    """A few threads that empty one list; the first to fail ends the work of all."""
+
+    def __init__(self, s3: S3, waiting: Iterable[Item], folder: Path) -> None:
+        self._s3 = s3
+        self._waiting = iter(waiting)
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._fault: BaseException | None = None
+
+    def work(self, threads: int) -> None:
+        others = [threading.Thread(target=self._help, daemon=True) for _ in range(threads - 1)]
+        for thread in others:
+            thread.start()
+        self._fetch_all()
+        for thread in others:
+            thread.join()
+        if self._fault:
+            raise self._fault
+
+    def _help(self) -> None:
+        self._fetch_all()
+        self._s3.close()
+
+    def _fetch_all(self) -> None:
+        while (item := self._next()) is not None:
+            try:
+                self._fetch(item)
+            except Exception as fault:  # noqa: BLE001 - raised again by `work`
+                self._fault = self._fault or fault
+
+    def _next(self) -> Item | None:
+        with self._lock:
+            return None if self._fault else next(self._waiting, None)
+
+    def _fetch(self, item: Item) -> None:
+        try:
+            self._s3.get(item.place, self._folder / item.path)
+        except OSError as fault:
+            raise ClientFault(f"{item.place} cannot be written: {fault.strerror or fault}") from fault
