@@ -17,7 +17,6 @@ The network is the machine's own: the program reaches S3 and the API over it.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -27,13 +26,13 @@ from pathlib import Path
 
 from clary.agent import contract
 from clary.agent.contract import Plan
+from clary.runners.interpreter import interpreter_paths, is_within
 
 ISOLATIONS = ("auto", "bubblewrap", "none")
 
 _HIDDEN_TOPS = ("home", "root", "run", "var", "tmp", "lost+found")
 _OWN_TOPS = ("proc", "dev", "opt")
 _SECRETS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private")
-_CACHES = ("hub", "datasets")
 
 
 class SandboxUnavailable(Exception):
@@ -81,8 +80,7 @@ class Sandbox:
             raise ValueError(f"CLARY_ISOLATION={isolation!r}: say one of {', '.join(ISOLATIONS)}")
         self._home = home.absolute()
         self._user_home = Path(environment.get("HOME") or Path.home()).absolute()
-        caches = Path(environment.get("XDG_CACHE_HOME") or self._user_home / ".cache")
-        self._hf_home = Path(environment.get("HF_HOME") or caches / "huggingface").absolute()
+        self._model_caches = _model_caches(environment, self._user_home)
         self._interpreters: dict[str, tuple[Path, ...]] = {}
         self._program = shutil.which(program, path=environment.get("PATH")) or ""
         self.why_not = "isolation is switched off" if isolation == "none" else self._probe()
@@ -104,7 +102,7 @@ class Sandbox:
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         (folder / "hosts").write_text(_hosts(plan.hosts), "utf-8")
         # parents before what lies below them, whatever hides or shows them
-        mounts = sorted(self._mounts(folder, plan), key=lambda mount: len(mount.place.parts))
+        mounts = sorted(dict.fromkeys(self._mounts(folder, plan)), key=lambda mount: len(mount.place.parts))
         arguments = [argument for mount in mounts for argument in mount.arguments]
         command = (*self._start(), "--hostname", plan.host, *arguments, "--remount-ro", "/")
         return Confinement(command, self.isolation)
@@ -137,72 +135,45 @@ class Sandbox:
         yield _bind(folder / "env", Path("/opt/env"))
         yield _bind(folder / "tmp", Path("/tmp"))
         yield _Mount(Path("/var/tmp"), ("--symlink", "/tmp", "/var/tmp"))
-        yield _bind(folder / "home", self._user_home)
-        if not self._is_hidden(self._home, (*_hidden_roots(), self._user_home)):
-            yield _Mount(self._home, ("--tmpfs", str(self._home)))
+        if self._user_home.is_dir() and self._user_home != Path("/"):
+            yield _bind(folder / "home", self._user_home)
         yield from _etc(folder)
         yield from _devices(plan)
-        for path in self._needed(plan):
-            if self._is_hidden(path, (*_hidden_roots(), self._user_home, self._home)):
-                yield _bind(path, path, "--ro-bind")
-        for name in _CACHES:
-            if (self._hf_home / name).is_dir():
-                yield _bind(self._hf_home / name, self._hf_home / name)
+        yield from self._shown_again(plan)
+        for path in self._model_caches:
+            yield from (_bind(path, path),) if path.is_dir() else ()
+            yield from _covered(path.parent / "token", path.parent / "stored_tokens")
+
+    def _shown_again(self, plan: Plan) -> Iterator[_Mount]:
+        """What the program needs of hidden places, and a cover on Clary's home where it would show."""
+        hidden = (*_hidden_roots(), self._user_home)
+        needed = [path for path in self._needed(plan) if is_within(path, (*hidden, self._home))]
+        yield from (_bind(path, path, "--ro-bind") for path in needed)
+        if not is_within(self._home, hidden) or is_within(self._home, needed):
+            yield _Mount(self._home, ("--tmpfs", str(self._home)))
 
     def _needed(self, plan: Plan) -> Iterator[Path]:
-        """What the program cannot do without, wherever it lies."""
-        kept_out = {self._user_home, self._home, *_hidden_roots(), *self._home.parents}
         if plan.python not in self._interpreters:
             self._interpreters[plan.python] = interpreter_paths(plan.python)
-        yield from (path for path in self._interpreters[plan.python] if path not in kept_out)
+        # an import path may well name a home directory: that much nobody needs
+        too_much = {self._user_home, *self._user_home.parents, self._home, *_hidden_roots()}
+        yield from (path for path in self._interpreters[plan.python] if path not in too_much)
         resolver = Path(os.path.realpath("/etc/resolv.conf"))
         if resolver.exists():
             yield resolver
         if plan.access.ca_bundle:
             yield Path(plan.access.ca_bundle)
 
-    @staticmethod
-    def _is_hidden(path: Path, roots: Iterable[Path]) -> bool:
-        return any(path == root or root in path.parents for root in roots)
 
-
-_ASK = """
-import json, sys
-found = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path]
-for name, module in list(sys.modules.items()):
-    if name.startswith("__editable__"):
-        found += list(getattr(module, "MAPPING", {}).values())
-print(json.dumps(found))
-"""
-
-
-def interpreter_paths(python: str) -> tuple[Path, ...]:
-    """The directories an interpreter reads: its prefixes, its import path with what `.pth` files and editable
-    installs add, and the links that lead to its executable.
-
-    Empty when it cannot be run: the program's own start will say why.
-    """
-    command = [python, "-c", _ASK]
-    try:
-        done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ()
-    said = [Path(entry) for entry in json.loads(done.stdout) if Path(entry).is_absolute()]
-    paths = {path for path in said if path.exists()}
-    paths |= {Path(os.path.realpath(path)) for path in paths}
-    for link in _links(Path(shutil.which(python) or python)):
-        if not Sandbox._is_hidden(link, paths):
-            paths.add(link.parent)
-    return tuple(sorted(path for path in paths if not Sandbox._is_hidden(path, paths - {path})))
-
-
-def _links(path: Path) -> Iterator[Path]:
-    """A path and every path its links lead through."""
-    for _ in range(40):
-        yield path
-        if not path.is_symlink():
-            return
-        path = Path(os.path.normpath(path.parent / path.readlink()))
+def _model_caches(environment: Mapping[str, str], user_home: Path) -> tuple[Path, ...]:
+    """Where Hugging Face's libraries keep what they download, as they find it themselves."""
+    caches = Path(environment.get("XDG_CACHE_HOME") or user_home / ".cache")
+    home = Path(environment.get("HF_HOME") or caches / "huggingface")
+    named = (
+        environment.get("HF_HUB_CACHE") or home / "hub",
+        environment.get("HF_DATASETS_CACHE") or home / "datasets",
+    )
+    return tuple(Path(path).expanduser().absolute() for path in named)
 
 
 def _hidden_roots() -> tuple[Path, ...]:
@@ -231,7 +202,11 @@ def _etc(folder: Path) -> Iterator[_Mount]:
     hosts = Path(os.path.realpath("/etc/hosts"))
     if hosts.exists():
         yield _bind(folder / "hosts", hosts, "--ro-bind")
-    for path in map(Path, _SECRETS):
+    yield from _covered(*map(Path, _SECRETS))
+
+
+def _covered(*paths: Path) -> Iterator[_Mount]:
+    for path in paths:
         if path.is_dir():
             yield _Mount(path, ("--tmpfs", str(path)))
         elif path.exists():
@@ -241,8 +216,10 @@ def _etc(folder: Path) -> Iterator[_Mount]:
 def _devices(plan: Plan) -> Iterator[_Mount]:
     """All the driver's nodes: which GPUs the program uses is up to CUDA_VISIBLE_DEVICES."""
     if plan.gpus:
-        for path in sorted(Path("/dev").glob("nvidia*")):
-            yield _bind(path, path, "--dev-bind")
+        # dxg is the one node of all GPUs under WSL
+        for path in (*sorted(Path("/dev").glob("nvidia*")), Path("/dev/dxg")):
+            if path.exists():
+                yield _bind(path, path, "--dev-bind")
 
 
 def _bind(source: Path, place: Path, option: str = "--bind") -> _Mount:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from clary.agent.contract import Plan
-from clary.runners.sandbox import Sandbox, SandboxUnavailable, interpreter_paths
+from clary.runners.interpreter import interpreter_paths
+from clary.runners.sandbox import Sandbox, SandboxUnavailable
 from clary.testing.contracts import sample_plan
 
 SOURCE = Path(__file__).parents[3] / "src"
@@ -80,6 +81,35 @@ def test_a_home_in_a_visible_place_is_covered(folder: Path, plan: Plan) -> None:
     at = command.index("/srv/clary")
     assert command[at - 1] == "--tmpfs"
     assert command.index("/srv") < at
+
+
+def test_a_home_below_what_the_interpreter_needs_is_covered(tmp_path: Path, plan: Plan) -> None:
+    """As when somebody keeps both in a project's folder."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    home = environment / "home"
+    folder = home / "jobs" / "job-1"
+    folder.mkdir(parents=True)
+    (home / "credentials").write_text("secret")
+    sandbox = Sandbox(home)
+    if sandbox.why_not:
+        pytest.skip(sandbox.why_not)
+    plan = replace(plan, python=str(environment / "bin" / "python"))
+    script = f"print(open({str(environment / 'pyvenv.cfg')!r}).read()); open({str(home / 'credentials')!r})"
+    done = run_inside(sandbox, folder, plan, plan.python, "-c", script)
+    assert "home = " in done.stdout
+    assert "FileNotFoundError" in done.stderr
+
+
+@pytest.mark.parametrize("user_home", ["/", "/usr/nonexistent", "/nonexistent"])
+def test_odd_user_homes_do_no_harm(home: Path, folder: Path, plan: Plan, user_home: str) -> None:
+    sandbox = Sandbox(home, environment={**os.environ, "HOME": user_home})
+    if sandbox.why_not:
+        pytest.skip(sandbox.why_not)
+    done = run_inside(
+        sandbox, folder, plan, "sh", "-c", "echo fine >/tmp/x; cat /tmp/x; touch /usr/x || exit 3"
+    )
+    assert (done.stdout, done.returncode) == ("fine\n", 3)
 
 
 def test_of_the_users_home_only_the_interpreter_shows(sandbox: Sandbox, folder: Path, plan: Plan) -> None:
@@ -218,14 +248,3 @@ def test_demanding_what_does_not_work_is_refused(home: Path) -> None:
 def test_an_unknown_isolation_is_refused(home: Path) -> None:
     with pytest.raises(ValueError, match="say one of auto, bubblewrap, none"):
         Sandbox(home, isolation="docker")
-
-
-def test_an_interpreter_that_is_none_needs_nothing() -> None:
-    assert interpreter_paths("/nonexistent/python") == ()
-
-
-def test_links_to_an_interpreter_stay_walkable(tmp_path: Path) -> None:
-    link = tmp_path / "versions" / "current"
-    link.parent.mkdir()
-    link.symlink_to(sys.executable)
-    assert any(path in link.parents for path in interpreter_paths(str(link)))
