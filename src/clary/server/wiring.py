@@ -31,7 +31,7 @@ from clary.store.sql import open_store
 
 SERVICES = (
     *("identity", "logs", "metrics", "tags"),
-    *("s3_buckets", "s3_objects", "s3_listing", "s3_multipart"),
+    "s3",
     *("training", "training_list"),
 )
 
