@@ -1,6 +1,13 @@
 """Fixtures for every test."""
 
-from tests.postgres_server import postgres_database, postgres_url
+from tests.postgres_server import postgres_database, postgres_url, second_postgres_database
 from tests.server_process import server, shared_server, tls_server
 
-__all__ = ["postgres_database", "postgres_url", "server", "shared_server", "tls_server"]
+__all__ = [
+    "postgres_database",
+    "postgres_url",
+    "second_postgres_database",
+    "server",
+    "shared_server",
+    "tls_server",
+]

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,14 +58,29 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def postgres_database(postgres_url: str) -> Iterator[str]:
     """URL of an empty database, dropped after the test."""
+    with _database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def second_postgres_database(postgres_url: str) -> Iterator[str]:
+    """Another one."""
+    with _database(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def _database(server: str) -> Iterator[str]:
     import psycopg
 
     name = f"test_{next(_numbers)}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
-    yield postgres_url.rpartition("/")[0] + f"/{name}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+    try:
+        yield server.rpartition("/")[0] + f"/{name}"
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
 def _absent(reason: str) -> NoReturn:
