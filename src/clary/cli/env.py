@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from clary.cli.options import settings_of
 from clary.client.environment import client_environment
 from clary.client.server import NotConnected, find_server
 
@@ -32,7 +33,7 @@ def env_command(home: Path | None, shell: str, as_json: bool) -> None:
     clary.connect() inside them.
     """
     try:
-        connection = find_server(home)
+        connection = find_server(settings_of(home=home).home)
     except NotConnected as problem:
         raise click.ClickException(str(problem)) from None
     changes = client_environment(connection)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from clary.cli.options import settings_of
 from clary.client.environment import apply_changes, client_environment, with_shim
 from clary.client.server import NotConnected, find_server
 
@@ -26,7 +27,7 @@ def run_command(home: Path | None, command: tuple[str, ...]) -> None:
     own Python environment, which need not have Clary installed.
     """
     try:
-        connection = find_server(home)
+        connection = find_server(settings_of(home=home).home)
     except NotConnected as problem:
         raise click.ClickException(str(problem)) from None
     changes = {**client_environment(connection), **with_shim()}

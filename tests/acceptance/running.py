@@ -1,0 +1,81 @@
+"""Run a user's program under `clary run`, in an environment that knows nothing of this project."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.server_process import ServerProcess
+
+PROGRAMS = Path(__file__).parent / "programs"
+PROGRAM_WITHIN_S = 420
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a program said, and what it wrote into its report."""
+
+    output: str
+    report: dict[str, Any]
+
+
+def run_program(name: str, home: Path, folder: Path, python: str = sys.executable) -> Run:
+    """Run tests/acceptance/programs/<name> REPORT FOLDER with a `python`; fails with its output if it fails."""
+    folder.mkdir()
+    report = folder / "report.json"
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "clary.cli.main", "run", "--home", str(home), "--"],
+            *[python, str(PROGRAMS / name), str(report), str(folder)],
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=own_environment(folder),
+        cwd=folder,
+        timeout=PROGRAM_WITHIN_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:]
+    return Run(done.stdout, json.loads(report.read_text()))
+
+
+def own_environment(folder: Path) -> dict[str, str]:
+    """A user's environment with an empty home, and an AWS profile that must not be used."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CLARY_", "PYTHON"))
+    }
+    return {
+        **kept,
+        "HOME": str(folder),
+        "AWS_PROFILE": "somebody-elses",
+        "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def model(server: ServerProcess, uri: str) -> dict[str, bytes]:
+    """The files of a model.tar.gz in a bucket."""
+    where = urlsplit(uri)
+    body = server.client("s3").get_object(Bucket=where.netloc, Key=where.path.lstrip("/"))["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        members = [member for member in archive.getmembers() if member.isfile()]
+        return {Path(member.name).name: archive.extractfile(member).read() for member in members}  # type: ignore[union-attr]
+
+
+def source_archive(folder: Path) -> bytes:
+    """A folder of code as the SDK sends it: sourcedir.tar.gz."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                archive.add(path, arcname=path.name)
+    return buffer.getvalue()
