@@ -73,10 +73,11 @@ class LocalRunner:
         return identity is not None and identity.is_running()
 
     def stop(self, folder: Path) -> None:
-        """The file is what counts; the signal only spares the agent its next look.
+        """The file is what counts, also for an agent that starts later; the signal only spares the agent its next look.
 
         A young agent is not signalled: before it has written `agent.json` it may not have its handler yet.
         """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (folder / contract.OUTCOME).exists() or not _leave_file(folder / contract.STOP):
             return
         identity = _read_identity(folder / contract.AGENT)

@@ -48,6 +48,7 @@ class FakeRunner:
         return (folder / contract.AGENT).exists() and not ended
 
     def stop(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (folder / contract.OUTCOME).exists() and _create(folder / contract.STOP, b""):
             self._heed_stop(folder)
 
@@ -99,10 +100,10 @@ def _agent() -> bytes:
 
 
 def _create(path: Path, content: bytes) -> bool:
-    """False when it was there, or the folder is not."""
+    """False when it was there."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except (FileExistsError, FileNotFoundError):
+    except FileExistsError:
         return False
     with open(descriptor, "wb") as file:
         file.write(content)

@@ -52,17 +52,20 @@ def agent_script(*lines: str) -> tuple[str, ...]:
     return (sys.executable, "-c", "\n".join(("import os, sys, time; folder = sys.argv[1]", *lines)))
 
 
+@pytest.mark.parametrize("agent", [AGENT, ()], ids=["stand-in", "agent"])
 @pytest.mark.parametrize("isolation", ["none", "auto"])
-def test_killing_the_agent_and_clearing_leaves_no_process(home: Path, folder: Path, isolation: str) -> None:
+def test_killing_the_agent_and_clearing_leaves_no_process(
+    home: Path, folder: Path, isolation: str, agent: tuple[str, ...]
+) -> None:
     """The program has a child that went to a session of its own and one that ignores SIGTERM."""
-    runner = make_runner(home, isolation=isolation)
+    runner = make_runner(home, isolation=isolation, agent=agent)
     script = "setsid sleep 600 & (trap '' TERM; sleep 600) & sleep 600 & echo started; wait"
-    runner.launch(folder, sample_plan("sh", "-c", script))
+    runner.launch(folder, sample_plan("sh", "-c", script, python=sys.executable))
     eventually(lambda: "started" in output(folder), "the program has started")
     assert len(members(folder)) >= 5
-    agent = agent_of(folder)
-    assert agent is not None
-    os.kill(agent.pid, signal.SIGKILL)
+    identity = agent_of(folder)
+    assert identity is not None
+    os.kill(identity.pid, signal.SIGKILL)
     eventually(lambda: not runner.is_alive(folder), "the agent is gone")
     runner.clear(folder)
     assert members(folder) == set()

@@ -202,6 +202,22 @@ if sandbox.why_not:
 script = f"id -u; hostname; echo out >/opt/ml/made; touch /usr/x || cat {{home}}/secret || python3 -c 'print(1)'"
 subprocess.run([*sandbox.confine(folder, plan).command, "--", "sh", "-c", script], check=True)
 print((folder / "ml" / "made").read_text())
+
+import os, signal, time
+from dataclasses import replace
+from clary.runners.local import LocalRunner, agent_of
+from clary.runners.processes import family
+def members():
+    return family(agent_of(folder), mark=b"CLARY_JOB=job-2")
+folder = home / "jobs" / "job-2"
+runner = LocalRunner(sandbox)
+runner.launch(folder, replace(plan, entrypoint=("sh", "-c", "setsid sleep 600 & sleep 600")))
+while len(members()) < 6:
+    assert runner.is_alive(folder), (folder / "agent.log").read_text() + (folder / "outcome.json").read_text()
+    time.sleep(0.01)
+os.kill(agent_of(folder).pid, signal.SIGKILL)
+runner.clear(folder)
+print(runner.is_alive(folder), len(members()))
 """
         drop = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -217,7 +233,7 @@ print((folder / "ml" / "made").read_text())
         shutil.rmtree(place)
     if done.stderr.startswith("skip: "):
         pytest.skip(done.stderr)
-    assert done.stdout.split() == ["65534", "algo-1", "1", "out"], done.stderr
+    assert done.stdout.split() == ["65534", "algo-1", "1", "out", "False", "0"], done.stderr
 
 
 def test_without_bubblewrap_it_says_so(home: Path, folder: Path, plan: Plan) -> None:
