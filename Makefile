@@ -8,7 +8,7 @@ V3 := $(VENV)/sdk-v3
 export HF_HUB_OFFLINE = 1
 export SAGEMAKER_SUPPRESS_V2_WARNING = 1
 
-.PHONY: setup setup-dev demo test test-fast lint types layers bench clean
+.PHONY: setup setup-dev demo test test-slow lint types layers bench clean
 
 setup: $(VENV)/.setup
 setup-dev: $(VENV)/.setup-dev $(V3)/.setup
@@ -34,10 +34,13 @@ demo: setup
 	$(BIN)/python -m clary.cli.main demo
 
 test: setup-dev lint types layers
-	$(BIN)/python -m pytest
-
-test-fast: $(VENV)/.setup-dev
+	$(BIN)/python docs/make_reference.py --check
 	$(BIN)/python -m pytest -m "not slow"
+
+# what `make test` leaves out, and the acceptance suite once more on PostgreSQL
+test-slow: setup-dev
+	$(BIN)/python -m pytest -m slow
+	CLARY_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m "not slow" tests/acceptance
 
 lint: $(VENV)/.setup-dev
 	$(BIN)/ruff check .

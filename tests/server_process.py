@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,22 +137,42 @@ class ServerProcess:
         )
 
 
+@pytest.fixture(scope="session")
+def database_options(request: pytest.FixtureRequest) -> Callable[[], tuple[str, ...]]:
+    """The words that give a server a fresh database: none for SQLite, or CLARY_TEST_DATABASE=postgresql."""
+    if os.environ.get("CLARY_TEST_DATABASE", "sqlite") == "sqlite":
+        return lambda: ()
+    url = request.getfixturevalue("postgres_url")
+
+    def create() -> tuple[str, ...]:
+        import psycopg
+
+        name = f"acceptance_{uuid.uuid4().hex}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return ("--database-url", url.rsplit("/", 1)[0] + f"/{name}")
+
+    return create
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
+def server(tmp_path: Path, database_options: Callable[[], tuple[str, ...]]) -> Iterator[ServerProcess]:
     """A fresh server for one test."""
-    yield from _running(ServerProcess(tmp_path / "home"))
+    yield from _running(ServerProcess(tmp_path / "home", options=database_options()))
 
 
 @pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def shared_server(
+    tmp_path_factory: pytest.TempPathFactory, database_options: Callable[[], tuple[str, ...]]
+) -> Iterator[ServerProcess]:
     """One server for all tests of a module, which must not disturb each other."""
-    yield from _running(ServerProcess(tmp_path_factory.mktemp("server") / "home"))
+    yield from _running(ServerProcess(tmp_path_factory.mktemp("server") / "home", options=database_options()))
 
 
 @pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[ServerProcess]:
+def tls_server(tmp_path: Path, database_options: Callable[[], tuple[str, ...]]) -> Iterator[ServerProcess]:
     """A fresh server that speaks HTTPS with its own certificate."""
-    yield from _running(ServerProcess(tmp_path / "home", options=("--tls",)))
+    yield from _running(ServerProcess(tmp_path / "home", options=("--tls", *database_options())))
 
 
 def _running(server: ServerProcess) -> Iterator[ServerProcess]:
