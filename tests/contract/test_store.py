@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from clary.store.base import AlreadyExists, Credential, Page, Point, Resource, SortKey, Where
 from clary.store.sql import EVERYTHING, FIRST_PAGE, SqlStore, open_store
+from clary.store.transactions import reading
 
 JOB = "training-job"
 ODD_TEXTS = [
@@ -794,6 +797,7 @@ for number in itertools.count():
             writer.send_signal(signal.SIGKILL)
             told += writer.stdout.readlines()
         assert writer.returncode == -signal.SIGKILL
+        settle(store)
         for deed, name in (line.split() for line in told if line.endswith("\n")):
             found = store.get(JOB, name)
             assert found is not None
@@ -804,3 +808,18 @@ for number in itertools.count():
         for resource in everything:
             written = len(store.points(f"{JOB}/{resource.name}", "loss"))
             assert written == (50 if resource.status == "Completed" else 0)
+
+
+def settle(store: SqlStore) -> None:
+    """PostgreSQL may still be at work on the last words of a client that is dead."""
+    if store.engine.dialect.name != "postgresql":
+        return
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    deadline = time.monotonic() + 30.0
+    store.engine.dispose()  # our own idle connections look the same
+    while reading(store.engine, lambda connection: connection.scalar(others)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
