@@ -159,4 +159,5 @@ def _refuse(data: Any, wanted: str) -> Never:
         token = f"{str(data).upper()}_VALUE"
     else:
         token = "STRING_VALUE" if isinstance(data, str) else "NUMBER_VALUE"
-    raise SerializationException(f"{token} can not be converted to a {wanted}.")
+    article = "an" if wanted[0] in "AEIO" else "a"
+    raise SerializationException(f"{token} can not be converted to {article} {wanted}.")

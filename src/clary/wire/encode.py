@@ -36,6 +36,8 @@ def encode(
     if operation is None:
         raise InternalFailure(f"no operation to encode for: {route.action!r}")
     shape = operation.output_shape
+    if shape is None and any(value is not None for value in result.values()):
+        raise InternalFailure(f"{operation.name} has no output, and so has no member {', '.join(result)}")
     code = status or int(operation.http.get("responseCode", 200))
     own: list[tuple[str, str]] = []
     body: bytes | FileBody | Iterable[bytes]

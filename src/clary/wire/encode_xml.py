@@ -99,10 +99,9 @@ def _attributes(value: Any, shape: Shape) -> str:
     if not isinstance(shape, StructureShape):
         return ""
     written = []
-    namespace = shape.serialization.get("namespace")
-    if namespace:
-        prefix = f":{namespace['prefix']}" if namespace.get("prefix") else ""
-        written.append(f' xmlns{prefix}="{escape(namespace["uri"])}"')
+    namespace = shape.serialization.get("xmlNamespace", {})
+    if namespace.get("prefix"):  # one without a prefix is the document's own
+        written.append(f' xmlns:{namespace["prefix"]}="{escape(namespace["uri"])}"')
     for name, member in shape.members.items():
         if member.serialization.get("xmlAttribute") and value.get(name) is not None:
             written.append(f' {member.serialization["name"]}="{escape(str(value[name]))}"')

@@ -52,7 +52,8 @@ def encode_fault(
         own, body = _json(at, fault, shape)
     own.append(("x-amzn-RequestId", request_id))
     if head or fault.status in (204, 304):
-        return HttpResponse(fault.status, [*own, *headers], b"")
+        kept = [pair for pair in own if pair[0] != "Content-Type"]
+        return HttpResponse(fault.status, [*kept, *headers], b"")
     return encode_length(HttpResponse(fault.status, [*own, *headers], body))
 
 

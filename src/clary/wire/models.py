@@ -92,8 +92,10 @@ def rest_rules(service: str) -> Mapping[str, tuple[RestRule, ...]]:
     """The rules of a REST service, by HTTP method."""
     rules: dict[str, list[RestRule]] = {}
     for name in service_model(service).operation_names:
-        rule = _rest_rule(service_model(service).operation_model(name))
-        rules.setdefault(rule.method, []).append(rule)
+        operation = service_model(service).operation_model(name)
+        if not operation.deprecated:  # each has a successor that looks the same on the wire
+            rule = _rest_rule(operation)
+            rules.setdefault(rule.method, []).append(rule)
     return {method: tuple(found) for method, found in rules.items()}
 
 
@@ -103,18 +105,14 @@ def _rest_rule(operation: OperationModel) -> RestRule:
     for member, shape in _required_members(operation):
         location = shape.serialization.get("location")
         if location in required:
-            required[location].add(
-                shape.serialization.get("name", member).lower()
-                if location == "header"
-                else shape.serialization.get("name", member)
-            )
+            required[location].add(shape.serialization.get("name", member))
     return RestRule(
         operation=operation.name,
         method=operation.http["method"],
         segments=tuple(path.strip("/").split("/")) if path.strip("/") else (),
         literals=tuple(pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "x-id"),
         query=frozenset(required["querystring"]),
-        headers=frozenset(required["header"]),
+        headers=frozenset(name.lower() for name in required["header"]),
     )
 
 

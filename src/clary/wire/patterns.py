@@ -1,7 +1,8 @@
 """The models' patterns, which are written for Java, as Python regular expressions.
 
-What differs: `\\p{..}` classes, `\\z`, surrogate pairs written as two `\\u` escapes, classes inside classes, a
-hyphen after a class shorthand, a quantifier after an anchor. A pattern speaks about the whole value.
+What differs: `\\p{..}` classes, `\\z`, surrogate pairs written as two `\\u` escapes, a hyphen after a class
+shorthand, a quantifier after an anchor. Classes inside classes are refused; no published pattern has one so far.
+A pattern speaks about the whole value.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def _translate(pattern: str) -> Iterator[str]:
         character = pattern[position]
         position += 1
         if character == "[":
-            depth, character = (1, "[") if depth == 0 else (1, r"\[")
+            if depth:
+                raise re.error(f"a class inside a class: {pattern}")
+            depth = 1
             if pattern[position : position + 1] == "^":
                 character, position = character + "^", position + 1
         elif character == "]" and depth:

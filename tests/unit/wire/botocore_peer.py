@@ -126,11 +126,17 @@ def _structures(shape: StructureShape, depth: int) -> st.SearchStrategy[dict[str
     required, optional = {}, {}
     for name, member in shape.members.items():
         # The HTTP layers of both sides make this header themselves.
-        if name == "ContentLength" or (depth > 3 and name not in shape.required_members):
+        if name == "ContentLength" or _beyond(shape, name, depth):
             continue
         strategy = values(member, located=member.serialization.get("location", ""), depth=depth + 1)
         (required if name in shape.required_members else optional)[name] = strategy
+    if shape.is_tagged_union:
+        return st.one_of(*(st.fixed_dictionaries({name: strategy}) for name, strategy in optional.items()))
     return st.fixed_dictionaries(required, optional=optional)
+
+
+def _beyond(shape: StructureShape, name: str, depth: int) -> bool:
+    return depth > 3 and name not in shape.required_members and not shape.is_tagged_union
 
 
 def _key(shape: Shape) -> st.SearchStrategy[str]:
