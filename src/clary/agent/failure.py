@@ -11,6 +11,8 @@ from clary.agent.faults import REASON_LENGTH, clip
 
 _COMMAND_LENGTH = 200
 _TRACEBACK = "Traceback (most recent call last):"
+_DRIVER_REPORT = "Command failed with exit code "
+_DRIVERS = "/sm_drivers/"
 _KILLED = 137
 
 
@@ -33,6 +35,8 @@ def explain(
 
 def _with_errors(written: str, errors: Sequence[str], room: int) -> str:
     """A failure file may say only that something failed (the SDK's scripts do): the program's own words follow it."""
+    if _DRIVERS in written:  # the traceback is the driver's own, and only its last line is about the program
+        written = written.rpartition("\n")[2]
     left = room - len(written) - len('\nErrorMessage ""')
     message = excerpt(errors, left) if left > 80 else ""
     last = message.rstrip().rpartition("\n")[2]
@@ -56,6 +60,18 @@ def _extra(exit_code: int) -> str:
         return "OutOfMemory: Process killed by SIGKILL (often the machine ran out of memory)"
     signals = {132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV", 143: "SIGTERM"}
     return f"Process killed by {signals[exit_code]}" if exit_code in signals else ""
+
+
+def own_words(output: Sequence[str], errors: Sequence[str]) -> list[str]:
+    """The lines, of stdout or of stderr, that tell best why a program failed: stderr as a rule.
+
+    Where it is silent, or has no traceback while stdout has one, it is stdout. The drivers of version 3 of the SDK
+    send both streams of the user's script to stdout, and report themselves after it: that report is cut off.
+    """
+    if any(_TRACEBACK in line for line in errors) or not any(line.strip() == _TRACEBACK for line in output):
+        return list(errors if any(line.strip() for line in errors) else output)
+    report = next((i for i, line in enumerate(output) if line.startswith(_DRIVER_REPORT)), len(output))
+    return list(output[:report])
 
 
 def excerpt(lines: Sequence[str], room: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clary.agent import tree
+from clary.agent.failure import own_words
 from clary.agent.faults import ClientFault, PlatformFault
 from clary.agent.output import Log, Stream
 
@@ -24,7 +25,7 @@ Cause = Literal["itself", "stop", "time"]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """`cause` says what ended the program; `errors` are the last lines of its stderr, or stdout if that was silent."""
+    """`cause` says what ended the program; `errors` are the lines that tell best why it failed."""
 
     exit_code: int
     cause: Cause
@@ -207,10 +208,10 @@ class _Pipes:
         self._selector.close()
 
     def errors(self) -> list[str]:
-        for stream in reversed(self._streams):
-            if any(line.strip() for line in stream.tail):
-                return [line.decode("utf-8", "replace") for line in stream.tail]
-        return []
+        output, errors = (
+            [line.decode("utf-8", "replace") for line in stream.tail] for stream in self._streams
+        )
+        return own_words(output, errors)
 
 
 def _check_confinement(argv: Sequence[str], status: bytes, errors: Sequence[str]) -> None:
