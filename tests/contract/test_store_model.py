@@ -205,7 +205,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert list(self.store.points(f"{self.kind}/{name}", "loss")) == self.points.get(name, [])
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
     on_postgres = request.param == "postgresql"
     url = (

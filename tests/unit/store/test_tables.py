@@ -67,7 +67,6 @@ def test_on_sqlite(tmp_path: Path) -> None:
     assert len(migrated) > 20
 
 
-@pytest.mark.postgres
 def test_on_postgresql(postgres_database: str, second_postgres_database: str) -> None:
     migrated, declared = both(postgres_database, second_postgres_database, postgres_catalogue)
     assert migrated == declared

@@ -25,7 +25,7 @@ def postgres_engine(postgres_database: str) -> Iterator[Engine]:
     yield from prepared(postgres_database)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return request.getfixturevalue(f"{request.param}_engine")
 
@@ -159,7 +159,6 @@ class TestSqlite:
         assert values(sqlite_engine) == [9, 9]
 
 
-@pytest.mark.postgres
 class TestPostgresql:
     def test_a_deadlock_is_run_again(self, postgres_engine: Engine) -> None:
         both_hold_one = threading.Barrier(2)
