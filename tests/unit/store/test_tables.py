@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, text
 
 from clary.objects import tables as object_tables
