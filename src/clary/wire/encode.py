@@ -6,6 +6,7 @@ that the output's shape does not have is our own mistake and raises InternalFail
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,7 +49,8 @@ def encode(
     else:
         own = [("Content-Type", f"application/x-amz-json-{route.json_version}")]
         body = b"" if shape is None else write_json(result, shape)
-    if code in _BODILESS or operation.http.get("method") == "HEAD":
+    if code in _BODILESS:
+        _release(body)
         body = b""
     merged = _merge(own, headers)
     response = HttpResponse(code, merged, body)
@@ -65,6 +67,12 @@ def encode_length(response: HttpResponse) -> HttpResponse:
     elif isinstance(response.body, FileBody):
         response.headers.append(("Content-Length", str(response.body.length)))
     return response
+
+
+def _release(body: bytes | FileBody | Iterable[bytes]) -> None:
+    """Close the file of a body that nobody is going to send."""
+    if isinstance(body, FileBody):
+        os.close(body.fd)
 
 
 def _merge(own: Iterable[tuple[str, str]], more: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.wire.botocore_peer import operation_of, received
 
 from clary.errors import InternalFailure
 from clary.wire.encode import encode
@@ -20,6 +21,7 @@ from clary.wire.encode_xml import escape
 from clary.wire.http import FileBody, HttpResponse
 from clary.wire.models import SERVICES
 from clary.wire.route import Route
+from tests.unit.wire.botocore_peer import operation_of, received
 
 
 def encoded(service: str, name: str, result: dict[str, Any], **kwargs: Any) -> HttpResponse:
@@ -240,6 +242,16 @@ def test_not_modified_has_no_body() -> None:
 
     assert response.body == b""
     assert headers_of(response) == {"etag": "e"}
+
+
+def test_not_modified_closes_the_file_it_does_not_send(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(b"data")
+    fd = os.open(tmp_path / "blob", os.O_RDONLY)
+
+    encoded("s3", "GetObject", {"Body": FileBody(fd, 0, 4)}, status=304)
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
 
 
 def test_a_header_cannot_be_broken_out_of() -> None:

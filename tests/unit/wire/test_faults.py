@@ -10,12 +10,12 @@ from botocore.awsrequest import HeadersDict
 from botocore.parsers import create_parser
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.wire.botocore_peer import CASES, operation_of
 
 from clary.errors import AccessFault, Fault, InternalFailure, ResourceInUse, S3Fault, ValidationException
 from clary.wire.faults import encode_fault, unknown_operation
 from clary.wire.http import HttpResponse
 from clary.wire.route import Route
+from tests.unit.wire.botocore_peer import CASES, operation_of
 
 
 def read_error(response: HttpResponse, found: Route, protocol: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def test_every_published_pattern_compiles(service: str) -> None:
 
     for pattern in patterns:
         compile_pattern(pattern)
+        compile_pattern(pattern, for_ascii=True)
 
     assert patterns or service == "sagemaker-metrics"
 
@@ -57,3 +58,13 @@ def test_meaning(pattern: str, good: list[str], bad: list[str]) -> None:
 def test_what_cannot_be_said_is_an_error(pattern: str) -> None:
     with pytest.raises(re.error):
         compile_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"[\p{L}\p{Z}\p{N}_.:/=+\-@]", r"[^\p{P}]", r"\P{Lu}", r"\p{M}?.", r"[\p{S}\s]"]
+)
+def test_the_quick_form_for_ascii_is_the_same_on_ascii(pattern: str) -> None:
+    every = [chr(code) for code in range(128)]
+    quick, full = compile_pattern(pattern, for_ascii=True), compile_pattern(pattern)
+
+    assert [c for c in every if quick.fullmatch(c)] == [c for c in every if full.fullmatch(c)]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.wire.botocore_peer import CASES, operation_of, plain, received, sent, values
 
 from clary.wire.decode import decode
 from clary.wire.encode import encode
 from clary.wire.route import Route, route, settle
+from tests.unit.wire.botocore_peer import CASES, operation_of, plain, received, sent, values
 
 _quick = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -60,4 +60,8 @@ def comparable(value: dict[str, Any], protocol: str) -> dict[str, Any]:
     """No payload and an empty payload are the same bytes; only JSON can tell empty from absent."""
     if "xml" in protocol or protocol == "query":
         value = plain(value, lossy=True)
-    return {name: item for name, item in plain(value).items() if name != "ContentLength" and item not in (b"", None)}
+    return {
+        name: item
+        for name, item in plain(value).items()
+        if name != "ContentLength" and item not in (b"", None)
+    }
