@@ -21,6 +21,7 @@ from clary.wire.http import Body, Headers, HttpRequest, HttpResponse
 
 THREADS = 128
 LONGEST_WAIT_S = 60.0
+LONGEST_DRAIN = 8 << 20  # bytes
 
 
 def make_app(gateway: Gateway, changes: Changes) -> ASGIApp:
@@ -48,9 +49,29 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(THREADS)
-        request = request_of(scope, ReceivedBody(receive))
+        body = ReceivedBody(receive)
+        request = request_of(scope, body)
         response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=self._limiter)
+        if not await is_spent(request, body):
+            response.headers.append(("Connection", "close"))
         await transmit(response, send, head=request.method == "HEAD")
+
+
+async def is_spent(request: HttpRequest, body: ReceivedBody) -> bool:
+    """True when nothing of the request is still to come, so that the next one may use the connection.
+
+    An answer can be ready before the body was read. A client that waits for our "100 Continue" will then not send
+    it; one that sends all the same is heard out for a while, since a closed ear could cost it the answer.
+    """
+    if body.complete or not ("transfer-encoding" in request.headers or _announced(request)):
+        return True
+    if not body.begun and "100-continue" in request.headers.get("expect", "").lower():
+        return False
+    return await body.drain(LONGEST_DRAIN)
+
+
+def _announced(request: HttpRequest) -> bool:
+    return request.headers.get("content-length", "0") != "0"
 
 
 def request_of(scope: Scope, body: Body) -> HttpRequest:

@@ -31,6 +31,27 @@ class ReceivedBody:
         self._receive = receive
         self._kept = bytearray()
         self._more = True
+        self._begun = False
+
+    @property
+    def begun(self) -> bool:
+        """True once somebody asked for it: only then is a waiting client told to go on."""
+        return self._begun
+
+    @property
+    def complete(self) -> bool:
+        """True once everything has come in from the client, read or not."""
+        return not self._more
+
+    async def drain(self, most: int) -> bool:
+        """Take in, and drop, what the client is still sending, up to so many bytes; True if that was all."""
+        while self._more and most > 0:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return False
+            most -= len(message.get("body", b""))
+            self._more = message.get("more_body", False)
+        return not self._more
 
     def read(self, size: int = -1, /) -> bytes:
         while self._more and (size < 0 or not self._kept):
@@ -41,6 +62,7 @@ class ReceivedBody:
         return piece
 
     def _pull(self) -> None:
+        self._begun = True
         message = anyio.from_thread.run(self._next)
         if message["type"] == "http.disconnect":
             raise IncompleteBody

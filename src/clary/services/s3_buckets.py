@@ -51,6 +51,13 @@ def get_bucket_location(context: Context, request: Mapping[str, Any]) -> Mapping
     return {"LocationConstraint": bucket.region} if bucket.region else {}
 
 
+@s3_operation("GetBucketVersioning")
+def get_bucket_versioning(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Tools ask before they delete. No status: the bucket was never versioned."""
+    require_bucket(context, request["Bucket"])
+    return {}
+
+
 @s3_operation("ListBuckets")
 def list_buckets(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
     prefix, after = request.get("Prefix") or "", request.get("ContinuationToken") or ""
