@@ -35,6 +35,7 @@ def list_tags(context: Context, request: Request) -> Request:
 
 @operation("sagemaker", "DeleteTags")
 def delete_tags(context: Context, request: Request) -> Request:
+    """Remove tags by key; a key that is not there is no fault."""
     context.store.remove_tags(_existing(context, request), request["TagKeys"])
     return {}
 

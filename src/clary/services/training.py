@@ -52,6 +52,7 @@ def create(context: Context, request: Request) -> Request:
 
 @operation("sagemaker", "DescribeTrainingJob")
 def describe_job(context: Context, request: Request) -> Request:
+    """What was asked, what became of it so far, and why it failed."""
     return describe(_job(context, request))
 
 
