@@ -61,7 +61,7 @@ def parse_uri(uri: str) -> Location:
 
 
 class S3:
-    """Safe to share between threads: each has its own connection."""
+    """Safe to share between threads: each has its own connection. Left as a context, it closes all of them."""
 
     def __init__(
         self,
@@ -77,6 +77,14 @@ class S3:
         self._clock = clock
         self._address = urlsplit(access.endpoint)
         self._local = threading.local()
+        self._open: set[http.client.HTTPConnection] = set()
+
+    def __enter__(self) -> S3:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for connection in self._open:
+            connection.close()
 
     def list(self, place: Location) -> Iterator[Entry]:
         """Every object whose key starts with the place's key, in the order of their keys."""
@@ -126,6 +134,7 @@ class S3:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
+            self._open.discard(connection)
             self._local.connection = None
 
     def _get_once(self, place: Location, download: _Download) -> Answer:
@@ -210,6 +219,7 @@ class S3:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+            self._open.add(connection)
         return connection
 
     def _connect(self) -> http.client.HTTPConnection:

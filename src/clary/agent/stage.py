@@ -80,8 +80,8 @@ def bring_inputs(s3: S3, plan: Plan, places: Places) -> None:
 def bring(s3: S3, items: Sequence[Item], folder: Path, whose: str) -> None:
     """Downloads into `folder`, a few at a time. `whose` names the input in messages."""
     _check_paths(items, whose)
-    for parent in {(folder / item.path).parent for item in items}:
-        _make(parent, whose)
+    for name in {item.path.rpartition("/")[0] for item in items}:
+        _make(folder / name, whose)
     waiting = iter([item for item in items if not item.path.endswith("/")])
     crew = _Crew(s3, waiting, folder)
     crew.work(min(_THREADS, len(items)))

@@ -22,6 +22,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from clary.agent.contract import OUTCOME, Access, Outcome, Plan, read_outcome, write_plan
+from clary.agent.s3 import S3
 
 AGENT = [sys.executable, "-I", "-S", "-X", "utf8", "-c"]
 START = "import sys; sys.path.insert(0, {root!r}); from clary.agent.main import main; sys.exit(main(sys.argv[1:]))"
@@ -39,6 +40,7 @@ class FakeS3:
     page: int = 1000
     slow: threading.Event | None = None
     endpoint: str = ""
+    handler: Any = None
 
     @property
     def bucket(self) -> dict[str, bytes]:
@@ -177,7 +179,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def s3() -> Iterator[FakeS3]:
     store = FakeS3()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"store": store}))
+    store.handler = type("Bound", (Handler,), {"store": store})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), store.handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -186,6 +189,12 @@ def s3() -> Iterator[FakeS3]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def client(s3: FakeS3) -> Iterator[S3]:
+    with S3(s3.access()) as client:
+        yield client
 
 
 @dataclass
