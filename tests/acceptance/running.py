@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tests.server_process import ServerProcess
 
-PROGRAMS = Path(__file__).parent / "programs"
+CLIENTS = Path(__file__).parent / "clients"
 PROGRAM_WITHIN_S = 420
 
 
@@ -28,19 +28,30 @@ class Run:
 
 
 def run_program(name: str, home: Path, folder: Path, python: str = sys.executable) -> Run:
-    """Run tests/acceptance/programs/<name> REPORT FOLDER with a `python`; fails with its output if it fails."""
-    folder.mkdir()
+    """Run tests/acceptance/clients/<name> REPORT FOLDER under `clary run`, with a `python` of your choice."""
     report = folder / "report.json"
+    clary_run = [sys.executable, "-m", "clary.cli.main", "run", "--home", str(home), "--"]
+    # a profile that does not exist: `clary run` must not let it through
+    environment = {**own_environment(folder), "AWS_PROFILE": "somebody-elses"}
+    return _run([*clary_run, python, str(CLIENTS / name), str(report), str(folder)], report, environment)
+
+
+def run_notebook(name: str, home: Path, folder: Path) -> Run:
+    """Run tests/acceptance/clients/<name> HOME REPORT FOLDER, which connects itself."""
+    report = folder / "report.json"
+    command = [sys.executable, str(CLIENTS / name), str(home), str(report), str(folder)]
+    return _run(command, report, own_environment(folder))
+
+
+def _run(command: list[str], report: Path, environment: dict[str, str]) -> Run:
+    report.parent.mkdir()
     done = subprocess.run(
-        [
-            *[sys.executable, "-m", "clary.cli.main", "run", "--home", str(home), "--"],
-            *[python, str(PROGRAMS / name), str(report), str(folder)],
-        ],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=own_environment(folder),
-        cwd=folder,
+        env=environment,
+        cwd=report.parent,
         timeout=PROGRAM_WITHIN_S,
         check=False,
     )
@@ -49,14 +60,14 @@ def run_program(name: str, home: Path, folder: Path, python: str = sys.executabl
 
 
 def own_environment(folder: Path) -> dict[str, str]:
-    """A user's environment with an empty home, and an AWS profile that must not be used."""
+    """A user's environment with an empty home, and an old session token that must not be used."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CLARY_", "PYTHON"))
     }
     return {
         **kept,
         "HOME": str(folder),
-        "AWS_PROFILE": "somebody-elses",
+        "AWS_SESSION_TOKEN": "of yesterday",
         "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
         "PYTHONUNBUFFERED": "1",
     }

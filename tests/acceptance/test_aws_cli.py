@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.running import PROGRAMS, own_environment, source_archive
+
+from tests.acceptance.running import CLIENTS, own_environment, source_archive
 from tests.server_process import ServerProcess
 
-pytestmark = [pytest.mark.slow, pytest.mark.sdk_v3, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 AWS = Path(sys.prefix) / "sdk-v3" / "bin" / "aws"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.2.0-cpu-py310-ubuntu20.04-sagemaker"
@@ -58,7 +59,7 @@ def job(aws: Aws, shared_server: ServerProcess) -> dict[str, Any]:
     s3 = shared_server.client("s3")
     s3.create_bucket(Bucket="cli")
     s3.put_object(Bucket="cli", Key="data/one.txt", Body=b"first\nsecond\n")
-    s3.put_object(Bucket="cli", Key="code.tar.gz", Body=source_archive(PROGRAMS / "source"))
+    s3.put_object(Bucket="cli", Key="code.tar.gz", Body=source_archive(CLIENTS / "source"))
     channel = {
         "ChannelName": "train",
         "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://cli/data"}},

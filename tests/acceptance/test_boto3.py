@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
-from tests.acceptance.running import PROGRAMS, model, source_archive
+
+from tests.acceptance.running import CLIENTS, model, source_archive
 from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -29,7 +30,7 @@ def request_of(shared_server: ServerProcess) -> Callable[..., dict[str, Any]]:
     s3, bucket = shared_server.client("s3"), "work"
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="data/one.txt", Body=b"first\nsecond\n")
-    s3.put_object(Bucket=bucket, Key="code/sourcedir.tar.gz", Body=source_archive(PROGRAMS / "source"))
+    s3.put_object(Bucket=bucket, Key="code/sourcedir.tar.gz", Body=source_archive(CLIENTS / "source"))
 
     def make(name: str, script: str = "train.py", **members: Any) -> dict[str, Any]:
         request = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from tests.acceptance.running import Run, model, run_program
 from tests.server_process import ServerProcess
 

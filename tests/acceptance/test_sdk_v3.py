@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.running import Run, model, run_program
 from tests.server_process import ServerProcess
 
-pytestmark = [pytest.mark.slow, pytest.mark.sdk_v3, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 PYTHON = Path(sys.prefix) / "sdk-v3" / "bin" / "python"
 
