@@ -13,7 +13,7 @@ from clary.wire.decode_json import parse_json_document
 from clary.wire.decode_query import parse_form
 from clary.wire.decode_rest import parse_rest
 from clary.wire.http import HttpRequest
-from clary.wire.route import Route, read_document
+from clary.wire.route import Route, read_document, unpacked
 
 
 def decode(request: HttpRequest, route: Route) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def decode(request: HttpRequest, route: Route) -> dict[str, Any]:
         raise ValueError(f"no operation to decode for: {route.action!r}")
     if route.protocol in ("rest-json", "rest-xml"):
         return parse_rest(request, route, operation)
-    body = read_document(request.body)
+    body = unpacked(read_document(request.body), request.headers)
     shape = operation.input_shape
     if route.protocol == "query":
         return parse_form(body, request.query, shape)

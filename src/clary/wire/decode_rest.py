@@ -11,7 +11,7 @@ from clary.errors import ClientFault, S3Fault, ValidationException
 from clary.wire.decode_json import parse_json_document
 from clary.wire.decode_xml import parse_xml_document
 from clary.wire.http import Headers, HttpRequest
-from clary.wire.route import Route, read_document
+from clary.wire.route import Route, read_document, unpacked
 from clary.wire.scalars import BadValue, parse_scalar
 
 
@@ -109,7 +109,7 @@ def _payload(request: HttpRequest, route: Route, shape: StructureShape) -> dict[
 def _body_members(request: HttpRequest, route: Route, shape: StructureShape) -> dict[str, Any]:
     if all("location" in member.serialization for member in shape.members.values()):
         return {}
-    body = read_document(request.body)
+    body = unpacked(read_document(request.body), request.headers)
     if not body.strip():
         return {}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from typing import Any
@@ -14,7 +15,7 @@ from clary.errors import ClientFault
 from clary.wire.decode import decode
 from clary.wire.http import Headers, HttpRequest
 from clary.wire.models import operation_model, service_model
-from clary.wire.route import Route
+from clary.wire.route import Route, settle
 
 _examples = settings(max_examples=100, deadline=None)
 
@@ -187,6 +188,37 @@ def test_any_json_is_parameters_or_a_client_fault(value: Any, where: tuple[str, 
         assert isinstance(decoded(service, name, body), dict)
     except ClientFault as fault:
         assert fault.code == "SerializationException"
+
+
+@pytest.mark.parametrize("name", ["PutMetricData", "ListMetrics"])
+def test_a_compressed_document(name: str) -> None:
+    body = gzip.compress(b'{"Namespace": "n"}')
+
+    assert decoded("cloudwatch", name, body, Content_Encoding="gzip") == {"Namespace": "n"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{}", 400),
+        (b"", 400),
+        (gzip.compress(b'{"Namespace": "n"}')[:-9], 400),
+        (gzip.compress(b" " * (17 << 20)), 413),
+    ],
+    ids=["plain", "empty", "cut", "bomb"],
+)
+def test_a_compressed_document_that_is_none_is_refused(body: bytes, status: int) -> None:
+    assert refusal("cloudwatch", "PutMetricData", body, Content_Encoding="gzip").status == status
+
+
+def test_a_form_may_be_compressed() -> None:
+    body = gzip.compress(b"Action=GetRole&RoleName=r")
+    asked = HttpRequest("POST", "/", "", Headers([("content-encoding", "gzip")]), io.BytesIO(body))
+
+    found, replayed = settle(Route("iam", "query"), asked)
+
+    assert found.key == ("iam", "GetRole")
+    assert decode(replayed, found) == {"RoleName": "r"}
 
 
 # --- forms ----------------------------------------------------------------------------------------------------

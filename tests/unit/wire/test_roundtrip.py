@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clary.server.wiring import SERVICES
+from clary.services.operations import OPERATIONS
 from clary.wire.decode import decode
 from clary.wire.encode import encode
 from clary.wire.route import Route, route, settle
@@ -54,6 +57,14 @@ def test_botocore_parses_what_encode_was_given(
     got = received(operation, response, protocol)
     assert got.pop("ResponseMetadata")["HTTPStatusCode"] == response.status
     assert comparable(got, protocol) == comparable(result, protocol)
+
+
+def test_no_operation_is_offered_without_these_round_trips() -> None:
+    for name in SERVICES:
+        importlib.import_module(f"clary.services.{name}")
+
+    assert OPERATIONS
+    assert OPERATIONS.keys() <= {(service, name) for service, name, _ in CASES}
 
 
 def comparable(value: dict[str, Any], protocol: str) -> dict[str, Any]:

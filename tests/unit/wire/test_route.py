@@ -6,6 +6,8 @@ import io
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clary.errors import ClientFault
 from clary.wire.decode import decode
@@ -315,3 +317,29 @@ def test_a_document_over_the_limit_is_refused_before_it_is_all_read() -> None:
 
 def test_a_document_of_just_the_limit_is_read() -> None:
     assert read_document(io.BytesIO(b"x" * 100_000), limit=100_000) == b"x" * 100_000
+
+
+_WORDS = st.sampled_from(
+    ["/", "b", "%2F", "%ff", "..", "?", "&", "=", "uploadId", "x-id", "é", "\x80", "+", ";", "\0"]
+)
+_TEXT = st.lists(_WORDS, max_size=8).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "BREW", ""]),
+    path=_TEXT,
+    query=_TEXT,
+    scope=st.sampled_from(["", "s3", "sts", "sagemaker", "logs", "x/y", "é"]),
+    body=st.binary(max_size=20),
+)
+def test_any_request_has_a_route_and_parameters_or_a_client_fault(
+    method: str, path: str, query: str, scope: str, body: bytes
+) -> None:
+    asked = request(method, path, query, scope=scope, body=body)
+    found, asked = settle(route(asked), asked)
+    try:
+        if found.operation is not None:
+            assert isinstance(decode(asked, found), dict)
+    except ClientFault as fault:
+        assert 400 <= fault.status < 500
