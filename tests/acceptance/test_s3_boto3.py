@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import random
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -541,13 +542,39 @@ def fetch(url: str, data: bytes | None = None) -> tuple[int, bytes]:
             return refusal.code, refusal.read()
 
 
-def test_presigned_urls(s3: Any, bucket: str) -> None:
+@pytest.mark.parametrize("version", [None, "s3v4"])
+def test_presigned_urls(shared_server: ServerProcess, bucket: str, version: str | None) -> None:
+    s3 = shared_server.client("s3", config={"signature_version": version} if version else {})
     at = {"Bucket": bucket, "Key": "a/ü +%.txt"}
-    assert fetch(s3.generate_presigned_url("put_object", Params=at), b"by url")[0] == 200
+    put = s3.generate_presigned_url("put_object", Params=at)
+    assert ("X-Amz-Signature" in put) == (version == "s3v4")
+    assert fetch(put, b"by url")[0] == 200
+    shown = {"ResponseContentType": "x/y; z=ü", "ResponseContentDisposition": "inline"}
+    for params in (at, at | shown):
+        assert fetch(s3.generate_presigned_url("get_object", Params=params)) == (200, b"by url")
     url = s3.generate_presigned_url("get_object", Params=at)
-    assert fetch(url) == (200, b"by url")
-    status, body = fetch(url.replace("Signature=", "Signature=0"))
-    assert (status, b"SignatureDoesNotMatch" in body) == (403, True)
+    forged = re.sub("Signature=....", "Signature=0000", url)
+    bad = [forged, url.replace("/a/", "/b/")]
+    if version is None:
+        bad.append(s3.generate_presigned_url("get_object", at, ExpiresIn=-5))
+    for url in bad:
+        status, body = fetch(url)
+        assert status in (400, 403), url
+        assert b"by url" not in body
+    part = begin(s3, bucket)
+    url = s3.generate_presigned_url("upload_part", Params={**part, "PartNumber": 1})
+    assert fetch(url, b"part")[0] == 200
+    assert [found["Size"] for found in s3.list_parts(**part)["Parts"]] == [4]
+
+
+def test_a_presigned_url_carries_what_was_signed(s3: Any, bucket: str) -> None:
+    at = {"Bucket": bucket, "Key": "k"}
+    url = s3.generate_presigned_url("put_object", Params={**at, "ContentType": "a/b", "Metadata": {"m": "1"}})
+    request = urllib.request.Request(url, data=b"x", method="PUT", headers={"Content-Type": "a/b"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert response.status == 200
+    head = s3.head_object(**at)
+    assert (head["ContentType"], head["Metadata"]) == ("a/b", {"m": "1"})
 
 
 def test_what_clary_does_not_offer_says_so(s3: Any, bucket: str) -> None:

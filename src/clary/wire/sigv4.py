@@ -20,6 +20,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from clary.errors import ClientFault, S3Fault
+from clary.wire import sigv2
 from clary.wire.canonical import canonical_requests, pairs
 from clary.wire.chunked import Seal
 from clary.wire.http import Headers, HttpRequest
@@ -89,6 +90,8 @@ class Verifier:
         `service` is botocore's name of the service the request is routed to ("query" when only its form tells),
         `now` seconds since the epoch. Raises ClientFault with the code and status that service would answer with.
         """
+        if service == "s3" and "authorization" not in request.headers and sigv2.is_presigned(request):
+            return _older_presigned(request, find, now)
         claim = _claim(request, service)
         _check_date(claim, service=service, now=now, max_skew_s=max_skew_s)
         key = find(claim.key_id)
@@ -119,6 +122,19 @@ class Verifier:
                 self._keys.clear()
             self._keys[name] = found
         return found
+
+
+def _older_presigned(
+    request: HttpRequest, find: Callable[[str], Key | None], now: float
+) -> tuple[str, HttpRequest]:
+    key_id = sigv2.key_id(request)
+    key = find(key_id)
+    if key is None:
+        raise refusal("s3", "unknown key", extra={"AWSAccessKeyId": key_id})
+    request = sigv2.verify(request, secret=key.secret, now=now)
+    _check_given_token(request.headers.get("x-amz-security-token"), key, service="s3", key_id=key_id)
+    _check_not_over(key, service="s3", now=now)
+    return key_id, request
 
 
 def _claim(request: HttpRequest, service: str) -> _Claim:
@@ -261,14 +277,22 @@ def _check_date(claim: _Claim, *, service: str, now: float, max_skew_s: float) -
 
 
 def _check_token(claim: _Claim, key: Key, *, service: str, now: float) -> None:
-    if key.session_token is None and claim.token is None:
+    _check_given_token(claim.token, key, service=service, key_id=claim.key_id)
+    _check_not_over(key, service=service, now=now)
+
+
+def _check_given_token(token: str | None, key: Key, *, service: str, key_id: str) -> None:
+    if key.session_token is None and token is None:
         same = True
-    elif claim.token is None:
-        raise refusal(service, "unknown key", extra={"AWSAccessKeyId": claim.key_id})
+    elif token is None:
+        raise refusal(service, "unknown key", extra={"AWSAccessKeyId": key_id})
     else:
-        same = hmac.compare_digest((key.session_token or "").encode(), claim.token.encode())
+        same = hmac.compare_digest((key.session_token or "").encode(), token.encode())
     if not same:
         raise refusal(service, "wrong token")
+
+
+def _check_not_over(key: Key, *, service: str, now: float) -> None:
     if key.expires is not None and key.expires <= now:
         raise refusal(service, "expired token")
 
