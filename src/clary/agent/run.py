@@ -64,7 +64,7 @@ def run(
     with _Program(argv, cwd, environment, sandbox) as program:
         pipes = _Pipes(program, log)
         cause = _attend(program, pipes, watch)
-        tree.kill_all(os.getpid())
+        program.clear()
         pipes.drain()
     errors = pipes.errors()
     code = program.exit_code()
@@ -87,7 +87,7 @@ def _attend(program: _Program, pipes: _Pipes, watch: Watch) -> Cause:
             watch.on_stop(cause)
             kill_at = now + watch.grace_s
         if now >= kill_at:
-            tree.kill_all(os.getpid(), patience_s=_DRAIN_S)
+            program.clear()
         elif now >= asked_at + _ASK_AGAIN_S:
             tree.ask_to_end(program.pid, told)
             asked_at = now
@@ -148,13 +148,15 @@ class _Program:
 
     def __exit__(self, *error: object) -> None:
         if not self.has_ended():
-            self._process.kill()
-            self._process.wait()
-        tree.kill_all(os.getpid())
+            self.clear()
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe:
                 pipe.close()
         os.close(self.status)
+
+    def clear(self) -> None:
+        """Ends it, and all that it left behind."""
+        tree.kill_below(program=self.pid)
 
     def has_ended(self) -> bool:
         return self._process.poll() is not None

@@ -6,11 +6,12 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"})
+_CONFINEMENT = "bwrap"
 _DRIVERS = b"/input/data/sm_drivers/"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -22,7 +23,6 @@ class Process:
 
     pid: int
     parent: int
-    name: str
     cpu_s: float
     memory: int
     started: int
@@ -90,26 +90,20 @@ def ask_to_end(root: int, told: set[tuple[int, int]]) -> None:
                 os.kill(process.pid, signal.SIGTERM)
 
 
-def kill_all(root: int, *, spared: Iterable[int] = (), patience_s: float = 10.0) -> None:
-    """SIGKILL for everything below `root`, reaping what becomes this process's child, until nothing is left."""
-    spared = set(spared)
+def kill_below(*, program: int, patience_s: float = 10.0) -> None:
+    """SIGKILL for everything below this process, until nothing is left or patience ends.
+
+    Orphans that became this process's children are reaped; the exit status of `program` is left to who started it.
+    """
     deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        left = descendants(root).keys() - spared
+    while (left := descendants(os.getpid())) and time.monotonic() < deadline:
         for pid in left:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        reap()
-        if not left:
-            return
-        time.sleep(0.005)
-
-
-def reap() -> None:
-    """Takes the exit status of orphans that were handed to this process."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        time.sleep(0.002)
+        for pid in left.keys() - {program}:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _programs(
@@ -119,17 +113,21 @@ def _programs(
     if process is None:
         return
     below = [child for child in children.get(pid, ()) if child in family]
-    if process.name == "bwrap" or (below and _only_launches(process)):
+    executable = _executable(pid)
+    launches = executable in _SHELLS or _DRIVERS in _read_file(pid, "cmdline")
+    if executable == _CONFINEMENT or (below and launches):
         for child in below:
             yield from _programs(child, family, children)
-        if process.name != "bwrap" and _catches_sigterm(pid):
-            yield process
-        return
-    yield process
+    if executable != _CONFINEMENT and (not (below and launches) or _catches_sigterm(pid)):
+        yield process
 
 
-def _only_launches(process: Process) -> bool:
-    return process.name in _SHELLS or _DRIVERS in _read_file(process.pid, "cmdline")
+def _executable(pid: int) -> str:
+    """Its name; that of the interpreter for a script."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe").rpartition("/")[2]  # noqa: PTH115 - no file need be there
+    except OSError:
+        return ""
 
 
 def _catches_sigterm(pid: int) -> bool:
@@ -146,14 +144,12 @@ def _running() -> Iterator[tuple[int, Process]]:
 
 
 def _read(pid: int) -> Process | None:
-    data = _read_file(pid, "stat")
-    fields = _parse(data)
+    fields = _fields(pid)
     if not fields or fields[0] in b"ZX":
         return None
     return Process(
         pid=pid,
         parent=int(fields[1]),
-        name=data[data.index(b"(") + 1 : data.rindex(b")")].decode("utf-8", "replace"),
         cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS,
         memory=int(fields[21]) * _PAGE,
         started=int(fields[19]),
@@ -161,11 +157,8 @@ def _read(pid: int) -> Process | None:
 
 
 def _fields(pid: int | str) -> list[bytes]:
-    return _parse(_read_file(pid, "stat"))
-
-
-def _parse(data: bytes) -> list[bytes]:
     """What follows the name, which is in parentheses and may hold anything: state, parent, ..."""
+    data = _read_file(pid, "stat")
     return data[data.rindex(b")") + 2 :].split() if data else []
 
 

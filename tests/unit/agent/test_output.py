@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_no_cutting_of_the_stream_changes_the_lines(
     record = Recorder(tmp_path_factory.mktemp("log"))
     data = text.encode()
     marks = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
-    for start, end in zip(marks, marks[1:], strict=False):
+    for start, end in pairwise(marks):
         record.stream.feed(data[start:end], 0.0)
     record.stream.close(0.0)
     wanted = text.split("\n")
