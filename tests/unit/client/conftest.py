@@ -31,6 +31,7 @@ class Notifier:
     asked: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     news: threading.Condition = field(default_factory=threading.Condition)
+    waiting: threading.Event = field(default_factory=threading.Event)
 
     def bump(self, *, status: bool) -> None:
         with self.news:
@@ -39,6 +40,8 @@ class Notifier:
 
     def wait(self, since: int, timeout_s: float) -> tuple[int, int]:
         with self.news:
+            if self.version[0] <= since:
+                self.waiting.set()
             self.news.wait_for(lambda: self.version[0] > since, timeout_s)
             return self.version
 

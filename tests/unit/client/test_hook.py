@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -162,3 +166,40 @@ def test_modules_that_are_imported_already_are_patched(program: Program) -> None
     )
 
     assert out.split() == ["module", "Clock"]
+
+
+def test_an_interrupt_ends_a_wait(shim_folder: Path, tmp_path: Path, notifier: Any, program: Program) -> None:
+    notifier.version = (0, 0)  # nothing is ever new, so the second sleep waits
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(shim_folder), str(tmp_path / "packages")]),
+        "CLARY_ENDPOINT": notifier.url,
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
+    command = [sys.executable, "-c", "import sagemaker.session as s; s.wait(); s.wait(); s.wait()"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert notifier.waiting.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+
+    assert process.returncode != 0
+    assert error.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_what_the_shim_cannot_do_does_not_stop_the_program(
+    shim: ModuleType, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = importlib.import_module("clary_shim.hook")
+
+    class Stubborn(ModuleType):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(f"{name} is mine")
+
+    module = Stubborn("sagemaker.stubborn")
+    module.__dict__["time"] = time
+
+    hook.patch(module)
+
+    assert "could not adapt sagemaker.stubborn" in caplog.text
+    assert module.time is time

@@ -3,7 +3,6 @@
 Python imports the first `sitecustomize` it finds. This one must therefore find and run the one that it hides.
 """
 
-import importlib.util
 import os
 import sys
 from importlib.machinery import PathFinder
@@ -18,6 +17,8 @@ def _run_hidden_sitecustomize() -> None:
     spec = PathFinder.find_spec("sitecustomize", others)
     if spec is None or spec.loader is None:
         return
+    import importlib.util
+
     module = importlib.util.module_from_spec(spec)
     sys.modules["sitecustomize"] = module
     spec.loader.exec_module(module)

@@ -13,19 +13,29 @@ of them pays for one small finder. All patches ask `current()` each time, and st
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 _targets: list[Target] = []
 
 
-class Target(NamedTuple):
+class Target:
     """The server that this program talks to, and with whose name."""
 
-    endpoint: str
-    region: str
-    access_key_id: str
-    secret_access_key: str
-    ca_bundle: str | None = None
+    # not a NamedTuple: every program started under `clary run` would wait for `typing` to be imported
+    __slots__ = ("access_key_id", "ca_bundle", "endpoint", "region", "secret_access_key")
+
+    def __init__(
+        self,
+        endpoint: str,
+        region: str,
+        access_key_id: str,
+        secret_access_key: str,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.region = region
+        self.access_key_id = access_key_id
+        self.secret_access_key = secret_access_key
+        self.ca_bundle = ca_bundle
 
 
 def current() -> Target | None:

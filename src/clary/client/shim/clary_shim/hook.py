@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import threading
-from typing import Any
+from _thread import _local
+
+TYPE_CHECKING = False  # every program started under `clary run` imports this module: it must cost nothing
+if TYPE_CHECKING:
+    from typing import Any
 
 ROOTS = ("botocore", "aiobotocore", "sagemaker", "sagemaker_core")
-
-_log = logging.getLogger("clary")
 
 
 class Finder:
     """Lets the other finders find the module, then wraps its loader. Costs others one look into a tuple."""
 
     def __init__(self) -> None:
-        self._under_way = threading.local()
+        self._under_way = _local()
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         if fullname.partition(".")[0] not in ROOTS:
@@ -57,8 +57,11 @@ def patch(module: Any) -> None:
     """Patch one module. A program must not fail for what the shim cannot do, so what goes wrong is only logged."""
     try:
         _patch(module)
-    except Exception:  # noqa: BLE001 - the boundary to somebody else's program
-        _log.warning("Clary could not adapt %s; it is left as it is", module.__name__, exc_info=True)
+    except Exception:  # the boundary to somebody else's program
+        import logging
+
+        log = logging.getLogger("clary")
+        log.warning("Clary could not adapt %s; it is left as it is", module.__name__, exc_info=True)
 
 
 def _patch(module: Any) -> None:
@@ -85,7 +88,6 @@ def _wrap(loader: Any) -> None:
         patch(module)
 
     exec_and_patch.clary = True  # type: ignore[attr-defined]
-    try:
+    # a loader without attributes of its own is not one of Python's; its modules stay as they are
+    if hasattr(loader, "__dict__"):
         loader.exec_module = exec_and_patch
-    except AttributeError:
-        _log.debug("the loader %r cannot be wrapped", loader)
