@@ -389,7 +389,7 @@ class TestQueue:
     def test_gives_what_is_due_oldest_first(self, store: SqlStore) -> None:
         for name, created, due in [
             ("c", 3.0, 9.0),
-            ("a", 1.0, 10.0),
+            ("z", 1.0, 10.0),
             ("b", 2.0, 10.1),
             ("d", 0.0, None),
             ("e", 3.0, 1.0),
@@ -398,7 +398,7 @@ class TestQueue:
         store.create(make("x", kind="model", due=0.0))
         assert not self.claim(store, 0.9)
         leases = self.claim(store, 10.0, limit=2)
-        assert [lease.resource for lease in leases] == [store.get(JOB, "a"), store.get(JOB, "c")]
+        assert [lease.resource for lease in leases] == [store.get(JOB, "z"), store.get(JOB, "c")]
         assert {(lease.owner, lease.until) for lease in leases} == {("me", 40.0)}
         assert [lease.resource.name for lease in self.claim(store, 10.0)] == ["e"]
 
@@ -472,6 +472,15 @@ class TestQueue:
         assert [lease.resource.name for lease in self.claim(store, 160.0, owner="they")] == ["a", "b"]
         assert store.renew(JOB, owner="nobody", until=999.0) == 0
 
+    def test_renew_leaves_a_later_due_alone(self, store: SqlStore) -> None:
+        store.create(make(due=0.0))
+        (lease,) = self.claim(store, 100.0)
+        store.apply(lease, lambda now: replace(now, due=500.0), keep_until=130.0)
+        assert store.renew(JOB, owner="me", until=160.0) == 1
+        assert store.next_due(JOB) == 500.0
+        assert not self.claim(store, 160.0, owner="you")
+        assert self.claim(store, 500.0, owner="you")
+
     def test_surrender_frees_all_rows_of_an_owner(self, store: SqlStore) -> None:
         for name, owner in [("a", "me"), ("b", "me"), ("c", "you")]:
             store.create(make(name, due=0.0))
@@ -483,6 +492,20 @@ class TestQueue:
         assert store.next_due(JOB) == 110.0
         assert store.get(JOB, "a").due == 110.0
         assert [lease.resource.name for lease in self.claim(store, 110.0, owner="they")] == ["a", "b"]
+
+    def test_surrender_is_a_change_that_update_sees(self, store: SqlStore) -> None:
+        store.create(make(due=0.0))
+        self.claim(store, 100.0)
+        seen: list[float | None] = []
+
+        def change(now: Resource) -> Resource:
+            seen.append(now.due)
+            if len(seen) == 1:
+                store.surrender(JOB, owner="me", now=110.0)
+            return replace(now, status="Stopping")
+
+        assert store.update(JOB, "a", change).due == 110.0
+        assert seen == [0.0, 110.0]
 
     def test_release_gives_the_row_back(self, store: SqlStore) -> None:
         store.create(make(due=50.0))

@@ -16,7 +16,7 @@ _DUE = (_C.kind == bindparam("k"), _C.ready <= bindparam("t"))
 _ANY_DUE = select(_C.id).where(*_DUE).limit(1)
 _NEXT_DUE = select(func.min(_C.ready)).where(_C.kind == bindparam("k"), _C.ready.is_not(None))
 _OLDEST_DUE = (
-    select(*COLUMNS)
+    select(_C.id)  # and nothing else, since all that is due has to be sorted
     .where(*_DUE)
     .order_by(_C.created, _C.name)
     .limit(bindparam("count"))
@@ -38,15 +38,15 @@ def next_due(connection: Connection, kind: str) -> float | None:
 def claim(
     connection: Connection, kind: str, *, owner: str, now: float, until: float, limit: int
 ) -> Sequence[Lease]:
-    rows = connection.execute(_OLDEST_DUE, {"k": kind, "t": now, "count": limit}).all()
-    held = [hold(row) for row in rows]
-    if held:
-        connection.execute(
-            update(RESOURCES)
-            .where(_C.id.in_([one.id for one in held]))
-            .values(lease_owner=owner, lease_until=until, ready=until)
-        )
-    return tuple(Lease(one.resource, owner, until) for one in held)
+    numbers = connection.scalars(_OLDEST_DUE, {"k": kind, "t": now, "count": limit}).all()
+    if not numbers:
+        return ()
+    mine = _C.id.in_(numbers)
+    connection.execute(
+        update(RESOURCES).where(mine).values(lease_owner=owner, lease_until=until, ready=until)
+    )
+    rows = connection.execute(select(*COLUMNS).where(mine).order_by(_C.created, _C.name))
+    return tuple(Lease(hold(row).resource, owner, until) for row in rows)
 
 
 def release(connection: Connection, lease: Lease) -> None:
