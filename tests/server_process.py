@@ -32,6 +32,7 @@ class ServerProcess:
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    clients: dict[tuple[str, str, str], Any] = field(default_factory=dict, repr=False)
 
     def start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,13 @@ class ServerProcess:
         }
 
     def client(self, service: str, **options: Any) -> Any:
-        """An unmodified boto3 client pointed here."""
+        """An unmodified boto3 client pointed here; the same one for the same words."""
+        key = (self.url, service, repr(options))
+        if key not in self.clients:
+            self.clients[key] = self._make_client(service, **options)
+        return self.clients[key]
+
+    def _make_client(self, service: str, **options: Any) -> Any:
         settings = {"retries": {"max_attempts": 1, "mode": "standard"}, **options.pop("config", {})}
         return boto3.session.Session().client(
             service,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_PORT = 7370
+ISOLATIONS = ("auto", "bubblewrap", "none")
 
 
 def _setting(default: Any, help_text: str, *, unit: str = "") -> Any:
@@ -61,6 +62,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> 
         elif text:
             values[entry.name] = _parse(entry.name, type(entry.default), text)
     settings = Settings(**values)
+    if settings.isolation not in ISOLATIONS:
+        raise ValueError(f"CLARY_ISOLATION={settings.isolation!r}: say one of {', '.join(ISOLATIONS)}")
     return replace(settings, home=Path(settings.home).expanduser().absolute())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from clary.settings import Settings, read_settings
+from clary.settings import ISOLATIONS, Settings, read_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -20,9 +20,7 @@ home_option: Decorator = click.option(
 def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What `serve` and `up` take: each is a setting, and a CLARY_<NAME> variable too."""
     for option in (
-        click.option(
-            "--isolation", type=click.Choice(["auto", "bubblewrap", "none"]), help="How jobs are confined."
-        ),
+        click.option("--isolation", type=click.Choice(ISOLATIONS), help="How jobs are confined."),
         click.option("--tls/--no-tls", default=None, help="Serve HTTPS with a self-signed certificate."),
         click.option("--region", help="AWS region that names and ARNs speak of.  [us-east-1]"),
         click.option("--database-url", help="SQLAlchemy URL; SQLite in the home unless given."),

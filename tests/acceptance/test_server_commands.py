@@ -1,0 +1,117 @@
+"""`clary serve`, `up`, `down` and `status` as a person uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def clary(tmp_path: Path) -> Iterator[Run]:
+    """Runs the command; whatever it left running in homes below tmp_path is stopped at the end."""
+
+    def run(*words: str, home: str = "home", **environment: str) -> subprocess.CompletedProcess[str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "CLARY_"))}
+        command = [sys.executable, "-m", "clary.cli.main", *words]
+        variables = {**kept, "CLARY_HOME": str(tmp_path / home), **environment}
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+    yield run
+    for home in tmp_path.iterdir():
+        run("down", home=home.name)
+
+
+def test_up_status_down(clary: Run, tmp_path: Path) -> None:
+    assert clary("status").returncode == 3
+    started = clary("up", "--port", "0")
+    assert started.returncode == 0, started.stderr
+    endpoint = re.search(r"http://127\.0\.0\.1:\d+", started.stdout)
+    assert endpoint is not None
+    said = clary("status", "--json")
+    assert (said.returncode, json.loads(said.stdout)["endpoint"]) == (0, endpoint.group())
+    assert "already up" in clary("up", "--port", "0").stdout
+    assert clary("down").stdout == "down\n"
+    assert clary("status").returncode == 3
+    assert "no server runs" in clary("down").stdout
+
+
+def test_everything_in_the_home_is_private(clary: Run, tmp_path: Path) -> None:
+    clary("up", "--port", "0")
+    paths = [tmp_path / "home", *(tmp_path / "home").rglob("*")]
+    assert [str(path) for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+
+
+def test_two_homes_live_side_by_side(clary: Run) -> None:
+    for home in ("one", "two"):
+        assert clary("up", "--port", "0", home=home).returncode == 0
+    one, two = (json.loads(clary("status", "--json", home=home).stdout) for home in ("one", "two"))
+    assert one["endpoint"] != two["endpoint"]
+    assert one["pid"] != two["pid"]
+
+
+def test_a_second_server_in_a_home_is_refused(clary: Run) -> None:
+    clary("up", "--port", "0")
+    second = clary("serve", "--port", "0")
+    assert second.returncode == 1
+    assert "a server already runs in" in second.stderr
+
+
+def test_a_port_that_is_taken_is_told(clary: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = clary("up", "--port", str(taken.getsockname()[1]))
+    assert refused.returncode == 1
+    assert "in use" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CLARY_PORT", "many", "CLARY_PORT='many': not a int"),
+        ("CLARY_TLS", "perhaps", "CLARY_TLS='perhaps': say true or false"),
+        ("CLARY_ISOLATION", "prison", "CLARY_ISOLATION='prison'"),
+        ("CLARY_DATABASE_URL", "nonsense", "database URL not understood"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named(clary: Run, name: str, value: str, words: str) -> None:
+    refused = clary("serve", **{"CLARY_PORT": "0", name: value})
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "clary.cli.main",
+        "serve",
+        "--home",
+        str(tmp_path / "home"),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "Clary serves" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert errors == ""
+
+
+def test_help_names_every_command(clary: Run) -> None:
+    said = clary("--help").stdout
+    for command in ("serve", "up", "down", "status", "env", "run", "demo"):
+        assert f"  {command} " in said
