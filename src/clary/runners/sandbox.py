@@ -26,8 +26,8 @@ from pathlib import Path
 
 from clary.agent import contract
 from clary.agent.contract import Plan
-from clary.settings import ISOLATIONS
 from clary.runners.interpreter import interpreter_paths, is_within
+from clary.settings import ISOLATIONS
 
 _HIDDEN_TOPS = ("home", "root", "run", "var", "tmp", "lost+found")
 _OWN_TOPS = ("proc", "dev", "opt")
