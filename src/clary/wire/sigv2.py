@@ -82,7 +82,9 @@ def _resource(request: HttpRequest) -> str:
         pair.split("=", 1) for pair in request.query.split("&") if _RESOURCE.fullmatch(pair.partition("=")[0])
     )
     query = "&".join("=".join([name, *map(unquote, value)]) for name, *value in named)
-    return f"{request.path}?{query}" if query else request.path
+    # a bucket by itself is signed with a slash behind it, whether one is sent or not
+    path = f"{request.path}/" if request.path.rfind("/") == 0 and request.path != "/" else request.path
+    return f"{path}?{query}" if query else path
 
 
 def _signature(secret: str, text: str) -> str:

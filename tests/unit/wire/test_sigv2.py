@@ -27,6 +27,7 @@ def presigned(
         aws_session_token=given.pop("token", None),
     )
     params = {"Bucket": "bucket", "Key": "k ü/+%", **given}
+    params = {name: value for name, value in params.items() if value is not None}
     url = client.generate_presigned_url(operation, Params=params, ExpiresIn=lasts_s)
     path, _, query = url.removeprefix("http://127.0.0.1:1").partition("?")
     method = "PUT" if operation in ("put_object", "upload_part") else "GET"
@@ -42,6 +43,9 @@ def presigned(
         ("upload_part", {"UploadId": "u", "PartNumber": 3}),
         ("get_object", {"token": "a+token/="}),
         ("list_parts", {"UploadId": "u"}),
+        ("list_objects_v2", {"Key": None, "Prefix": "p q"}),
+        ("get_bucket_location", {"Key": None}),
+        ("list_buckets", {"Key": None, "Bucket": None}),
     ],
 )
 def test_what_the_client_signs_is_accepted(operation: str, given: dict[str, Any]) -> None:
