@@ -22,7 +22,7 @@ def validate(
 
     Checked in every depth: required, enum, pattern, length, size and range. `open_enums` names shapes whose
     published values are not a limit here (instance types, say). S3's requests are only checked for required
-    members (S3Fault InvalidArgument, MalformedXML): the rest of its rules are not in its model.
+    members and ranges (S3Fault InvalidArgument, MalformedXML): the rest of its rules are not in its model.
     """
     shape = operation.input_shape
     if shape is None:
@@ -41,20 +41,29 @@ def validate(
 
 
 def _validate_s3(params: Mapping[str, Any], shape: StructureShape) -> None:
-    for name in shape.required_members:
-        member = shape.members[name]
-        if params.get(name) is None:
+    for name, member in shape.members.items():
+        value = params.get(name)
+        if value is not None:
+            _validate_s3_member(name, value, member)
+        elif name in shape.required_members:
             if member.serialization.get("location") is None:
                 raise MalformedXML
-            written = member.serialization.get("name", name)
-            raise S3Fault(
-                f"The argument {written} is missing.", code="InvalidArgument", extra={"ArgumentName": written}
-            )
-    payload = shape.serialization.get("payload")
-    member = shape.members[payload] if payload else None
-    if isinstance(member, StructureShape) and params.get(str(payload)) is not None:
-        for _ in _missing(params[str(payload)], member):
+            raise _bad_argument(name, member, "it is missing")
+
+
+def _validate_s3_member(name: str, value: Any, shape: Shape) -> None:
+    if isinstance(shape, StructureShape):
+        for _ in _missing(value, shape):
             raise MalformedXML
+    elif shape.type_name in ("integer", "long"):
+        for constraint in _out_of_range(value, shape):
+            raise _bad_argument(name, shape, constraint)
+
+
+def _bad_argument(name: str, shape: Shape, why: str) -> S3Fault:
+    written = shape.serialization.get("name", name)
+    message = f"The argument {written} is not valid: {why}."
+    return S3Fault(message, code="InvalidArgument", extra={"ArgumentName": written})
 
 
 def _missing(value: Any, shape: Shape) -> Iterator[str]:

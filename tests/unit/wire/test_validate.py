@@ -188,6 +188,14 @@ def test_s3_misses_a_header_by_its_name() -> None:
     assert "x-amz-object-attributes" in caught.value.message
 
 
+@pytest.mark.parametrize("count", [0, -1, 10_001])
+def test_s3_has_ranges(count: int) -> None:
+    with pytest.raises(S3Fault, match="max-buckets") as caught:
+        validate({"MaxBuckets": count}, operation("ListBuckets", "s3"))
+
+    assert caught.value.code == "InvalidArgument"
+
+
 @pytest.mark.parametrize("delete", [None, {}, {"Objects": [{}]}])
 def test_s3_misses_a_part_of_a_document(delete: Any) -> None:
     with pytest.raises(MalformedXML):
