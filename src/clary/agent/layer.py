@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from clary.agent.faults import PlatformFault
 
+_LAUNCHERS = ("torchrun", "accelerate", "accelerate-launch", "deepspeed", "horovodrun")
+"""Commands of the base that run the user's code. They name the base's interpreter; the layer's runs them instead."""
+_RELAY = ".in-layer"
+_RELAYED = '#!/bin/sh\nexec "$(dirname "$0")/python" {bin}/"$(basename "$0")" "$@"\n'
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 
 
@@ -46,10 +51,13 @@ def build(python: str, env: Path) -> Base:
     (packages / "_clary_base.pth").write_text("".join(lines), "utf-8")
     for name in ("python", "python3", f"python{base.version}"):
         _link(bin_folder / name, base.interpreter)
-    scripts = {f"{name}": _PIP for name in ("pip", "pip3", f"pip{base.version}")}
-    scripts.update(_wrappers(base))
-    for name, text in scripts.items():
-        _write_script(bin_folder / name, text)
+    for name in ("pip", "pip3", f"pip{base.version}"):
+        _write_script(bin_folder / name, _PIP)
+    launchers = list(_launchers(base))
+    if launchers:
+        _write_script(bin_folder / _RELAY, _RELAYED.format(bin=_quoted(str(base.bin))))
+    for name in launchers:
+        _link(bin_folder / name, Path(_RELAY))
     return base
 
 
@@ -116,20 +124,12 @@ def _read_config(path: Path) -> dict[str, str] | None:
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-def _wrappers(base: Base) -> Iterator[tuple[str, str]]:
-    """The base's commands (torchrun, accelerate, ...) name the base's interpreter; run by the layer's they see both."""
+def _launchers(base: Base) -> Iterator[str]:
     own = {f"#!{base.bin / name}".encode() for name in ("python", "python3", f"python{base.version}")}
-    try:
-        entries = [entry for entry in os.scandir(base.bin) if entry.is_file(follow_symlinks=False)]
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name.startswith(("pip", "python")):
-            continue
-        with open(entry.path, "rb") as file:
-            first = file.readline(300).rstrip()
-        if first in own:
-            yield entry.name, f'#!/bin/sh\nexec "$(dirname "$0")/python" {_quoted(entry.path)} "$@"\n'
+    for name in _LAUNCHERS:
+        with suppress(OSError), open(base.bin / name, "rb") as file:
+            if file.readline(300).rstrip() in own:
+                yield name
 
 
 def _quoted(text: str) -> str:
@@ -142,5 +142,6 @@ def _link(path: Path, target: Path) -> None:
 
 
 def _write_script(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
     path.write_text(text, "utf-8")
     path.chmod(0o755)

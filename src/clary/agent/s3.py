@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from html import unescape
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote_plus, urlsplit
@@ -269,7 +268,21 @@ class _Download:
 def tag(text: str, name: str) -> str:
     """The content of the first element of that name; empty without one."""
     match = re.search(f"<{name}>(.*?)</{name}>", text, re.DOTALL)
-    return unescape(match[1]) if match else ""
+    return _unescape(match[1]) if match else ""
+
+
+def _unescape(text: str) -> str:
+    """XML's own entities; S3 uses no others."""
+    for name, character in (
+        ("lt", "<"),
+        ("gt", ">"),
+        ("quot", '"'),
+        ("apos", "'"),
+        ("#34", '"'),
+        ("#39", "'"),
+    ):
+        text = text.replace(f"&{name};", character)
+    return text.replace("&amp;", "&")
 
 
 def _whole(response: http.client.HTTPResponse) -> Answer:

@@ -89,13 +89,13 @@ def test_uninstalling_cannot_touch_the_base(base: Path, tmp_path: Path) -> None:
     assert snapshot(base) == before
 
 
-def test_a_command_of_the_base_runs_in_the_layer(base: Path, tmp_path: Path) -> None:
-    (base / "bin/where").write_text(f"#!{base}/bin/python\nimport sys; print(sys.prefix, *sys.argv[1:])\n")
-    (base / "bin/where").chmod(0o755)
-    (base / "bin/foreign").write_text("#!/bin/sh\n")
+def test_a_launcher_of_the_base_runs_in_the_layer(base: Path, tmp_path: Path) -> None:
+    for name, interpreter in (("torchrun", f"{base}/bin/python"), ("deepspeed", "/usr/bin/env python3")):
+        (base / "bin" / name).write_text(f"#!{interpreter}\nimport sys; print(sys.prefix, *sys.argv[1:])\n")
+        (base / "bin" / name).chmod(0o755)
     layer.build(str(base / "bin/python"), tmp_path)
-    assert call(tmp_path / "bin/where", "a b") == f"{tmp_path} a b"
-    assert not (tmp_path / "bin/foreign").exists()
+    assert call(tmp_path / "bin/torchrun", "a b") == f"{tmp_path} a b"
+    assert not (tmp_path / "bin/deepspeed").exists()
 
 
 def test_it_may_be_moved(base: Path, tmp_path: Path) -> None:
