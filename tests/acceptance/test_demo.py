@@ -1,0 +1,127 @@
+"""`clary demo`, run as a user runs it: from the command line, with nothing prepared."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "work").mkdir()
+    yield tmp_path
+    assert processes_of(tmp_path) == []
+
+
+@pytest.fixture
+def demo(scratch):
+    """Starts the demo with options. Its temporary folders lie in the test's own."""
+    started = []
+
+    def start(*options):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "clary.cli.main", "demo", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=scratch / "work",
+            env={**os.environ, "TMPDIR": str(scratch / "tmp"), "CLARY_HOME": str(scratch / "not-this-one")},
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(120)
+        process.stdout.close()
+
+
+def processes_of(folder):
+    """Command lines of living processes that name the folder or work in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            place = str((entry / "cwd").readlink())
+        except OSError:
+            continue
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and str(folder) in f"{words} {place}":
+            found.append(words)
+    return found
+
+
+def read_until(process, text):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return
+    pytest.fail(f"{text!r} never came:\n{''.join(lines)}")
+
+
+def test_it_trains_a_model_says_how_good_it_is_and_leaves_nothing_else(demo, scratch):
+    process = demo("--epochs", "0.1")
+    said = process.stdout.read()
+    assert process.wait() == 0, said
+    assert re.search(r"accuracy +│ 0\.\d{3} │ +0\.567 │", said)
+    assert re.search(r"F1 \(macro\) +│ 0\.\d{3} │", said)
+    assert re.search(r"model +s3://sagemaker-us-east-1-\d{12}/demo-\S+/output/model\.tar\.gz", said)
+    assert "fine_tune.py" in said.partition("Next:")[2]
+    output = scratch / "work" / "demo-output"
+    with tarfile.open(output / "model.tar.gz") as archive:
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(archive.getnames())
+    assert list((scratch / "tmp").glob("clary-demo-*")) == []
+    assert not (scratch / "not-this-one").exists()
+    assert processes_of(scratch) == []
+
+
+def test_stopped_in_the_middle_it_cleans_up(demo, scratch):
+    process = demo()
+    read_until(process, "Training - ")
+    process.send_signal(signal.SIGINT)
+    said = process.stdout.read()
+    assert process.wait(60) == 130, said
+    assert "nothing is left running" in said
+    assert list((scratch / "tmp").glob("clary-demo-*")) == []
+
+
+def test_a_failing_program_is_shown_with_its_own_error_and_kept(demo, scratch):
+    program = scratch / "work" / "out" / "source" / "train.py"
+    program.parent.mkdir(parents=True)
+    program.write_text("print('so far so good')\nraise RuntimeError('the dog ate the data')\n")
+    process = demo("--output", "out")
+    said = process.stdout.read()
+    assert process.wait() == 1
+    tail = said[said.index("Error: ") :]
+    assert "Failed" in tail
+    assert "the dog ate the data" in tail
+    assert "so far so good" in tail
+    assert "--keep" in tail
+    assert "dog" in program.read_text()
+
+
+def test_kept_the_server_stays_until_it_is_taken_down(demo, scratch):
+    (scratch / "work" / "out" / "source").mkdir(parents=True)
+    (scratch / "work" / "out" / "source" / "train.py").write_text(
+        "import os, pathlib\npathlib.Path(os.environ['SM_MODEL_DIR'], 'model.txt').write_text('tiny')\n"
+    )
+    process = demo("--output", "out", "--keep")
+    said = process.stdout.read()
+    assert process.wait() == 0, said
+    (kept,) = (scratch / "tmp").glob("clary-demo-*")
+    clary = [sys.executable, "-m", "clary.cli.main"]
+    assert f"down --home {kept / 'home'}" in said
+    assert subprocess.run([*clary, "status", "--home", kept / "home"], check=False).returncode == 0
+    subprocess.run([*clary, "down", "--home", kept / "home"], check=True)
+    assert processes_of(scratch) == []
