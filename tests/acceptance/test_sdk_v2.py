@@ -114,6 +114,11 @@ def test_a_stopped_job_keeps_its_model(v2: Run, shared_server: ServerProcess) ->
     assert model(shared_server, v2.report["stopped"]["model_data"]) == {"partial.txt": b"half of it"}
 
 
+def test_requirements_that_are_met_need_no_network(v2: Run) -> None:
+    assert v2.report["needy"]["status"] == "Completed"
+    assert "packaging 2" in v2.output
+
+
 def test_nothing_is_said_of_telemetry_being_collected(v2: Run) -> None:
     assert "will collect telemetry" not in v2.output
     assert (

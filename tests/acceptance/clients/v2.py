@@ -148,4 +148,23 @@ seen["stopped"] = {
     "model_data": endless.model_data,
 }
 
+# --- one with requirements that its environment meets already --------------------------------------------------------
+(folder / "needs").mkdir()
+(folder / "needs" / "requirements.txt").write_text("packaging>=20\n")
+(folder / "needs" / "start.py").write_text("import packaging\nprint('packaging', packaging.__version__)\n")
+needy = PyTorch(
+    entry_point="start.py",
+    source_dir=str(folder / "needs"),
+    role=role,
+    instance_type="ml.m5.xlarge",
+    instance_count=1,
+    framework_version="2.0",
+    py_version="py310",
+)
+needy.fit(logs="All")
+seen["needy"] = {
+    "status": needy.latest_training_job.describe()["TrainingJobStatus"],
+    "late_s": seconds_after(needy.latest_training_job.name),
+}
+
 report_file.write_text(json.dumps(seen))

@@ -38,7 +38,7 @@ from . import Target, current, notices
 
 PACE_S = 0.2
 MAX_PACE_S = 0.8
-SETTLE_S = 1.0
+SETTLE_S = 0.5
 ASK_S = 5.0
 SHORTEST_S = 1.0
 DESCRIBE_EVERY_S = 30.0
@@ -104,7 +104,7 @@ class Clock:
         if told.target is not target:
             told.target, told.version = target, None
         started = self._real.monotonic()
-        allowed = min(seconds, SETTLE_S) if told.status_moved else seconds
+        allowed = min(seconds, max(SETTLE_S, told.pace_s)) if told.status_moved else seconds
         self._real.sleep(min(told.pace_s, allowed))
         before, told.status_moved = told.version, False
         told.version = self._next_version(target, before, started + allowed)
