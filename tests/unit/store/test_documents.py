@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clary.store.documents import dump, load
@@ -13,11 +13,13 @@ from clary.store.documents import dump, load
 TEXT = st.text(alphabet=st.characters(codec=None, categories=None))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(TEXT, VALUES))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(TEXT, VALUES, max_size=4))
 def test_comes_back_in_order_and_in_ascii(document: dict[str, Any]) -> None:
     text = dump(document)
     assert text.isascii()
