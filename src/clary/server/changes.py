@@ -21,9 +21,10 @@ class Version:
 class Changes:
     """May be bumped from any thread and awaited from the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: int = 1) -> None:
+        """`start` must be beyond what a former server counted to: its clients still wait for more than that."""
         self._lock = threading.Lock()
-        self._version = Version(1, 1)
+        self._version = Version(start, start)
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @property

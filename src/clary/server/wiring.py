@@ -60,7 +60,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     store = open_store(settings.url)
     account, credential = home.open_account(store, settings)
     objects = DiskObjects(store.engine, settings.objects, new_id=random_hex)
-    changes = Changes()
+    changes = Changes(start=time.time_ns() // 1_000)
     means = Means(
         store=store,
         runner=LocalRunner(sandbox),
