@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.server_process import ServerProcess
@@ -17,7 +16,6 @@ def blobs(server: ServerProcess) -> list[Path]:
     return list((server.home / "objects").glob("??/*"))
 
 
-@pytest.mark.slow
 def test_acknowledged_puts_survive_a_kill(server: ServerProcess) -> None:
     server.client("s3").create_bucket(Bucket="kept")
     acknowledged: dict[str, bytes] = {}

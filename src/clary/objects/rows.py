@@ -64,8 +64,9 @@ def to_object(row: Row[Any]) -> Object:
 def place(connection: Connection, new: Object, condition: Condition) -> tuple[Segment, ...]:
     """Make the key mean this object; the segments it no longer needs."""
     key = key_bytes(new.key)
-    require_bucket(connection, new.bucket)
     old = find_object(connection, new.bucket, key, lock=True)
+    if old is None:
+        require_bucket(connection, new.bucket)
     condition(old)
     values = {
         "size": new.size,
