@@ -52,6 +52,7 @@ def writing(engine: Engine, work: Work[Result]) -> Result:
     """Run `work` in one transaction and commit it durably. It may be called several times, so it must be repeatable.
 
     A connection lost during the commit leaves open whether it happened; that is raised and never tried again.
+    `work` must not call `writing` itself: on SQLite it would wait for its own end.
     """
     for attempt in range(ATTEMPTS):
         committing = False
