@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from clary.agent.faults import REASON_LENGTH, clip
@@ -13,6 +14,9 @@ _COMMAND_LENGTH = 200
 _TRACEBACK = "Traceback (most recent call last):"
 _DRIVER_REPORT = "Command failed with exit code "
 _DRIVERS = "/sm_drivers/"
+_FRAME = re.compile(r'\s+File "')
+_RANK = re.compile(r"^\[(rank|default)\d+\]:\s?")
+_NOT_OWN = ("/site-packages/", "/dist-packages/", "/lib/python", "/sm_drivers/", "<frozen ")
 _KILLED = 137
 
 
@@ -77,12 +81,12 @@ def own_words(output: Sequence[str], errors: Sequence[str]) -> list[str]:
 def excerpt(lines: Sequence[str], room: int) -> str:
     """The end of an error output, fitted into `room` characters.
 
-    Of a Python traceback that is too long: the last frame of the user's code, the frame that raised, the exception.
+    Where there are Python tracebacks it is the last one through the user's code (launchers add their own). One that is
+    too long is cut to the last frame of the user's code, the frame that raised, and the exception.
     """
-    kept = [line.rstrip() for line in lines if line.strip()]
-    start = max((i for i, line in enumerate(kept) if line.strip() == _TRACEBACK), default=None)
-    if start is not None and (text := _fit_traceback(kept[start:], room)):
-        return text
+    kept = [_RANK.sub("", line.rstrip()) for line in lines if line.strip()]
+    if traceback := _find_traceback(kept):
+        return _fit_traceback(traceback, room)
     text = ""
     for line in reversed(kept):
         longer = f"{line}\n{text}" if text else line
@@ -92,31 +96,41 @@ def excerpt(lines: Sequence[str], room: int) -> str:
     return text or (clip(kept[-1], room) if kept else "")
 
 
+def _find_traceback(lines: Sequence[str]) -> Sequence[str]:
+    starts = [number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)]
+    blocks = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
+    own = [block for block in blocks if any(_is_own(line) for line in block)]
+    return (own or blocks or [[]])[-1]
+
+
 def _fit_traceback(lines: Sequence[str], room: int) -> str:
     end = 1
     while end < len(lines) and lines[end].startswith(" "):
         end += 1
     frames: list[list[str]] = []
     for line in lines[1:end]:
-        if re.match(r'\s+File "', line):
+        if _FRAME.match(line):
             frames.append([line])
         elif frames:
             frames[-1].append(line)
-    # what follows the exception's text may be the words of a launcher: it is dropped first
-    after = list(lines[end:])
-    for message in ("\n".join(after), clip("\n".join(after), max(room // 2, 40))):
+    message = "\n".join(lines[end:])
+    for words in (message, clip(message, max(room // 2, 40))):
         for chosen in _choices(frames):
-            text = "\n".join([_TRACEBACK, *chosen, message])
+            text = "\n".join([_TRACEBACK, *chosen, words])
             if len(text) <= room:
                 return text
-    return clip("\n".join(after), room)
+    return clip(message, room)
+
+
+def _is_own(line: str) -> bool:
+    return bool(_FRAME.match(line)) and not any(part in line for part in _NOT_OWN)
 
 
 def _choices(frames: Sequence[Sequence[str]]) -> list[list[str]]:
     """From everything to the least that still shows the failing line."""
     if not frames:
         return [[]]
-    own = [frame for frame in frames if "/site-packages/" not in frame[0] and "/lib/python" not in frame[0]]
+    own = [frame for frame in frames if _is_own(frame[0])]
     last, mine = list(frames[-1]), list(own[-1]) if own else []
     both = last if mine == last else [*mine, *last]
     return [

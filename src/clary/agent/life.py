@@ -1,4 +1,7 @@
-"""The life of one job: stage -> run -> package, told as a story, ended by an outcome."""
+"""The life of one job: stage -> run -> package, told as a story, ended by an outcome.
+
+Modules that few jobs need, or only at their end, are imported there: the program starts sooner.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from clary.agent import contract, stage
-from clary.agent.checkpoints import Checkpoints
 from clary.agent.contract import Outcome, Plan
 from clary.agent.environment import program_environment
-from clary.agent.failure import explain, read_failure_file
 from clary.agent.faults import ClientFault, Fault, Interrupted
 from clary.agent.layer import build
 from clary.agent.metrics import Metrics
@@ -24,6 +25,9 @@ from clary.agent.s3 import S3, parse_uri
 from clary.agent.story import Clock, Lines, Story
 from clary.agent.toolkit import Program, Step, make_program
 from clary.agent.usage import Usage
+
+if TYPE_CHECKING:
+    from clary.agent.checkpoints import Checkpoints
 
 DOWNLOADING = "Downloading input data"
 TRAINING = "Training image download completed. Training in progress."
@@ -82,6 +86,8 @@ class Life:
         return make_program(plan, places, s3)
 
     def _open_checkpoints(self, wanted: contract.Checkpoints) -> Checkpoints:
+        from clary.agent.checkpoints import Checkpoints
+
         folder = self._places.on_disk(wanted.local_path)
         if folder is None:
             raise ClientFault(f"CheckpointConfig.LocalPath {wanted.local_path!r} must lie below /opt/ml.")
@@ -155,6 +161,8 @@ class Life:
             if step.error:
                 (output / "success").touch()
             return Outcome("Completed", "Completed", 0.0, exit_code=0)
+        from clary.agent.failure import explain, read_failure_file
+
         written = read_failure_file(output / "failure")
         reason, text = explain(
             error=step.error, argv=step.argv, exit_code=ended.exit_code, errors=ended.errors, written=written

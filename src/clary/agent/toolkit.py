@@ -12,7 +12,6 @@ from clary.agent.contract import Plan
 from clary.agent.faults import ClientFault
 from clary.agent.places import OPT_ML, Places
 from clary.agent.s3 import S3, parse_uri
-from clary.agent.unpack import unpack
 from clary.agent.variables import (
     Hyperparameters,
     joined_path,
@@ -90,6 +89,8 @@ def _fetch_code(s3: S3, module_dir: str, places: Places) -> None:
         return
     if module_dir.startswith("s3://"):
         archive = places.folder / "sourcedir.tar.gz"
+        from clary.agent.unpack import unpack
+
         s3.get(parse_uri(module_dir), archive)
         unpack(archive, code, module_dir)
         archive.unlink()

@@ -43,6 +43,20 @@ def test_a_deep_traceback_is_cut_to_the_users_line_and_the_exception() -> None:
         assert part in reason
 
 
+def test_a_launchers_traceback_does_not_hide_the_users() -> None:
+    launcher = [
+        "Traceback (most recent call last):",
+        '  File "/opt/ml/input/data/sm_drivers/common/utils.py", line 193, in execute_commands',
+        "    raise subprocess.CalledProcessError(exitcode, commands)",
+        "subprocess.CalledProcessError: Command died",
+        "+++ exit 1",
+    ]
+    text = excerpt(["[rank0]: " + line for line in SHORT] + launcher, 900)
+    assert text.startswith("Traceback (most recent call last):\n  File")
+    assert 'raise ValueError("no such label: 7")\nValueError: no such label: 7' in text
+    assert excerpt(launcher, 900).startswith("Traceback") and "Command died" in excerpt(launcher, 900)
+
+
 def test_an_endless_exception_still_leaves_room_for_the_line() -> None:
     lines = [*SHORT[:-1], "ValueError: " + "very " * 1000]
     reason, _ = explain(error="ExecuteUserScriptError", argv=["python", "t.py"], exit_code=1, errors=lines)
