@@ -35,7 +35,7 @@ def serve_command(**given: Any) -> None:
     logging.getLogger("clary").setLevel(logging.INFO)
     try:
         serve(settings)
-    except (home.HomeInUse, SandboxUnavailable, TableFault, CannotOpen) as error:
+    except (home.HomeInUse, home.NotTogether, SandboxUnavailable, TableFault, CannotOpen) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot serve from {settings.home}: {error}") from None

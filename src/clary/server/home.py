@@ -26,6 +26,10 @@ class HomeInUse(Exception):
     """Another server runs in this home."""
 
 
+class NotTogether(Exception):
+    """This home and this database do not belong together: a server would sweep from the one what the other lacks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """What a client needs to know; `<home>/connection.json`, readable by the owner alone."""
@@ -89,12 +93,28 @@ def open_account(store: Store, settings: Settings) -> tuple[Account, Credential]
     return Account(id=kept["id"], region=settings.region), credential
 
 
-def open_identity(home: Path) -> str:
-    """This home's name among the servers of a database: the owner of its leases, the same after a restart."""
+def open_identity(home: Path, store: Store, account: Account) -> str:
+    """This home's name, the same after a restart: the owner of its leases, and of its database.
+
+    Raises NotTogether for a database that another home was given, or another than this home was given.
+    """
     path = home / "server-id"
+    kept = json.loads(path.read_text("utf-8")) if path.exists() else {"id": secrets.token_hex(8)}
+    if kept.get("account", account.id) != account.id:
+        raise NotTogether(
+            f"{home} was made with another database: give the --database-url (or CLARY_DATABASE_URL) it was made "
+            "with, or another --home"
+        )
     if not path.exists():
-        write_document(path, {"id": secrets.token_hex(8)})
-    return str(json.loads(path.read_text("utf-8"))["id"])
+        # before the database knows it, so that a crash in between locks nobody out
+        write_document(path, kept)
+    if store.put_once("home", {"id": kept["id"]})["id"] != kept["id"]:
+        raise NotTogether(
+            f"the database belongs to another home than {home}: give that --home, or another --database-url"
+        )
+    if "account" not in kept:
+        write_document(path, {**kept, "account": account.id})
+    return str(kept["id"])
 
 
 def listen(settings: Settings, find_previous: Callable[[Path], Connection | None]) -> socket.socket:

@@ -51,7 +51,7 @@ class Server:
 def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -> Server:
     """`endpoint` is the URL that jobs reach this server at. The home must be prepared and locked.
 
-    Raises SandboxUnavailable, TableFault, CannotOpen: each says what to change.
+    Raises SandboxUnavailable, TableFault, CannotOpen, NotTogether: each says what to change.
     """
     for name in SERVICES:
         importlib.import_module(f"clary.services.{name}")
@@ -59,6 +59,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     instance_types = InstanceTypes.read(settings.home)
     store = open_store(settings.url)
     account, credential = home.open_account(store, settings)
+    owner = home.open_identity(settings.home, store, account)
     objects = DiskObjects(store.engine, settings.objects, new_id=random_hex)
     changes = Changes(start=time.time_ns() // 1_000)
     means = Means(
@@ -68,7 +69,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         instance_types=instance_types,
         environments=OneEnvironment(settings.python),
         settings=settings,
-        owner=home.open_identity(settings.home),
+        owner=owner,
         access=key_maker(store, settings, endpoint=endpoint, ca_bundle=ca_bundle),
         new_id=random_hex,
         changed=lambda status: changes.bump(status=status),

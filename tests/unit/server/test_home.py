@@ -57,8 +57,33 @@ def test_the_account_is_made_once(tmp_path: Path) -> None:
     store.close()
 
 
+def identity(folder: Path, database: Path) -> str:
+    folder.mkdir(exist_ok=True)
+    store = open_store(f"sqlite:///{database}")
+    try:
+        account, _ = home.open_account(store, Settings(home=folder))
+        return home.open_identity(folder, store, account)
+    finally:
+        store.close()
+
+
 def test_the_identity_of_a_home_stays(tmp_path: Path) -> None:
-    assert home.open_identity(tmp_path) == home.open_identity(tmp_path)
+    assert identity(tmp_path / "a", tmp_path / "db") == identity(tmp_path / "a", tmp_path / "db")
+
+
+def test_a_home_is_not_opened_with_a_database_that_knows_nothing_of_it(tmp_path: Path) -> None:
+    before = identity(tmp_path / "a", tmp_path / "db")
+    with pytest.raises(home.NotTogether, match="made with another database"):
+        identity(tmp_path / "a", tmp_path / "new")
+    assert identity(tmp_path / "a", tmp_path / "db") == before
+
+
+def test_a_database_belongs_to_one_home(tmp_path: Path) -> None:
+    before = identity(tmp_path / "a", tmp_path / "db")
+    with pytest.raises(home.NotTogether, match="belongs to another home"):
+        identity(tmp_path / "b", tmp_path / "db")
+    assert identity(tmp_path / "a", tmp_path / "db") == before
+    assert identity(tmp_path / "b", tmp_path / "own") != before
 
 
 def test_port_0_takes_the_one_used_before_if_it_is_free(tmp_path: Path) -> None:
