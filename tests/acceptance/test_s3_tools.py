@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module", params=["http", "https"])
 def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    database_options: Callable[[], tuple[str, ...]],
 ) -> Iterator[ServerProcess]:
-    home = tmp_path_factory.mktemp("server") / "home"
-    made = ServerProcess(home, options=("--tls",) if request.param == "https" else ())
+    tls = ("--tls",) if request.param == "https" else ()
+    made = ServerProcess(tmp_path_factory.mktemp("server") / "home", options=(*tls, *database_options()))
     made.start()
     try:
         assert made.url.startswith(f"{request.param}://")
