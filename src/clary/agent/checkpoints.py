@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from pathlib import Path
+from stat import S_ISREG
 
 from clary.agent.faults import Fault, Interrupted
 from clary.agent.s3 import S3, Location, parse_uri
@@ -28,6 +29,7 @@ class Checkpoints:
         self._s3 = s3
         self._place = parse_uri(uri.rstrip("/") + "/")
         self._folder = folder
+        self._real = ""
         self._note = note
         self._period_s = period_s
         self._kept: dict[str, Mark] = {}
@@ -38,6 +40,7 @@ class Checkpoints:
     def restore(self, s3: S3) -> None:
         """What an earlier run left. `s3` is the client to wait with."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._real = os.path.realpath(self._folder)
         items = [
             Item(Location(self._place.bucket, entry.key), path)
             for entry in s3.list(self._place)
@@ -74,6 +77,8 @@ class Checkpoints:
         """Makes S3 hold what is present, in these states; None leaves a file as S3 has it."""
         for path, mark in sorted(present.items(), key=itemgetter(0)):
             if mark is not None and mark != self._kept.get(path):
+                if os.path.realpath(self._folder / path) != f"{self._real}/{path}":
+                    continue
                 try:
                     put(self._s3, self._place.below(path), self._folder / path)
                 except FileNotFoundError:
@@ -85,13 +90,16 @@ class Checkpoints:
 
     def _scan(self) -> dict[str, Mark]:
         found: dict[str, Mark] = {}
+        # the program may have put a link there, which would lead this process anywhere
+        if os.path.realpath(self._folder) != self._real:
+            return dict(self._kept)
         for top, _, files in os.walk(self._folder):
             for name in files:
                 path = Path(top) / name
                 try:
-                    status = path.stat()
+                    status = path.lstat()
                 except OSError:
                     continue
-                if path.is_file() and not path.is_symlink():
+                if S_ISREG(status.st_mode):
                     found[path.relative_to(self._folder).as_posix()] = (status.st_mtime_ns, status.st_size)
         return found

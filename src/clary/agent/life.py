@@ -156,18 +156,19 @@ class Life:
             return replace(_STOPPED, exit_code=ended.exit_code)
         if ended.cause == "time":
             return Outcome("Stopped", "MaxRuntimeExceeded", 0.0, exit_code=ended.exit_code)
-        output = self._places.ml / "output"
+        output = self._places.left("output")
         if ended.exit_code == 0:
-            if step.error:
+            if step.error and output and not (output / "success").is_symlink():
                 (output / "success").touch()
             return Outcome("Completed", "Completed", 0.0, exit_code=0)
         from clary.agent.failure import explain, read_failure_file
 
-        written = read_failure_file(output / "failure")
+        failure = self._places.left("output/failure")
+        written = read_failure_file(failure) if failure else ""
         reason, text = explain(
             error=step.error, argv=step.argv, exit_code=ended.exit_code, errors=ended.errors, written=written
         )
-        if step.error and not written:
+        if step.error and output and not failure and not (output / "failure").is_symlink():
             (output / "failure").write_text(text, "utf-8")
         return Outcome("Failed", "Failed", 0.0, reason=reason, exit_code=ended.exit_code)
 
@@ -176,7 +177,8 @@ class Life:
         self._story.tell("Uploading", UPLOADING)
         try:
             self._finish_checkpoints()
-            if any((self._places.ml / "output/data").iterdir()):
+            data = self._places.left("output/data")
+            if data and any(data.iterdir()):
                 self._upload("output/data", "output")
             if outcome.status == "Failed":
                 return outcome
@@ -199,10 +201,13 @@ class Life:
     def _upload(self, folder: Literal["model", "output/data"], name: str) -> str:
         from clary.agent.package import upload_folder
 
+        if not self._places.left(folder):
+            self._story.note(f"/opt/ml/{folder} was gone or a link at the end; nothing in it was saved.")
+            (self._folder / "nothing").mkdir(exist_ok=True)
         place = parse_uri(self._plan.output_s3_uri).below(self._plan.job_name).below("output")
         return upload_folder(
             self._s3,
-            self._places.ml / folder,
+            self._places.left(folder) or self._folder / "nothing",
             place,
             name,
             compression=self._plan.compression,

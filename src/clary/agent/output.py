@@ -131,7 +131,7 @@ class Stream:
             self._log.write(self._pieces)
             self._pieces = []
         for line in self._lines:
-            self.tail.append(line)
+            self.tail.append(line[:_MATCHED])
             self._log.search(line)
         self._lines.clear()
 

@@ -51,6 +51,15 @@ class Places:
             return None
         return self.ml / pure.relative_to(OPT_ML)
 
+    def left(self, name: str) -> Path | None:
+        """A path below /opt/ml as the program left it; None if there is nothing or a link stands in the way.
+
+        A program may have put a link there that would lead the agent, which is not confined, anywhere on the machine.
+        """
+        path = self.ml / name
+        straight = os.path.join(os.path.realpath(self.ml), name)  # noqa: PTH118 - compared as text
+        return path if os.path.realpath(path) == straight and path.exists() else None
+
     def make(self) -> None:
         for name in (
             "input/config",

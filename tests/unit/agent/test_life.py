@@ -434,6 +434,40 @@ def test_a_model_that_cannot_be_saved_fails_the_job(job: Any) -> None:
     assert "s3://nowhere/out/job/output/model.tar.gz was refused: there is no such bucket" in outcome.reason
 
 
+@pytest.mark.parametrize(("ending", "code"), [("", 0), ("raise SystemExit(4)", 4)])
+def test_links_in_place_of_folders_lead_the_agent_nowhere(
+    any_job: Any, tmp_path: Path, ending: str, code: int
+) -> None:
+    for name in ("model", "output", "checkpoints"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "secret").write_text("of the machine")
+    (tmp_path / "output/failure").write_text("of the machine")
+    (tmp_path / "output/data").mkdir()
+    (tmp_path / "output/data/x").write_text("of the machine")
+    base = "/opt/ml" if any_job.sandbox else str(any_job.ml)
+    program = f"""
+import os, shutil
+for name in ("model", "output", "checkpoints"):
+    shutil.rmtree({base!r} + "/" + name)
+    os.symlink({str(tmp_path)!r} + "/" + name, {base!r} + "/" + name)
+"""
+    any_job.s3.bucket["ck/kept"] = b"kept"
+    outcome = any_job.run(any_job.script(program + ending, checkpoints=Checkpoints("s3://bucket/ck")))
+    assert outcome.exit_code == code
+    assert "of the machine" not in str(outcome)
+    assert not (tmp_path / "output/success").exists()
+    model = "out/job/output/model.tar.gz"
+    assert set(any_job.s3.bucket) == {"code/sourcedir.tar.gz", "ck/kept"} | ({model} if code == 0 else set())
+    assert code or any_job.s3.archive(model) == {}
+
+
+def test_a_program_may_clean_up_behind_itself(any_job: Any) -> None:
+    base = "/opt/ml" if any_job.sandbox else str(any_job.ml)
+    program = f"import shutil; shutil.rmtree({base!r} + '/output'); shutil.rmtree({base!r} + '/model')"
+    assert any_job.run(any_job.script(program)).status == "Completed"
+    assert any_job.s3.archive("out/job/output/model.tar.gz") == {}
+
+
 def test_nothing_secret_is_said_in_the_folder_but_in_the_plan(job: Any) -> None:
     job.s3.failures[:] = [None, 403]
     job.run(job.script("raise SystemExit(1)"))
