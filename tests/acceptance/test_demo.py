@@ -103,6 +103,7 @@ def test_a_failing_program_is_shown_with_its_own_error_and_kept(demo, scratch):
     process = demo("--output", "out")
     said = process.stdout.read()
     assert process.wait() == 1
+    assert f"{Path('out', 'source', 'train.py')} differs from Clary's own" in said
     tail = said[said.index("Error: ") :]
     assert "Failed" in tail
     assert "the dog ate the data" in tail

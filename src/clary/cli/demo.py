@@ -65,11 +65,13 @@ def demo_command(ctx: click.Context, /, keep: bool, output: Path, epochs: float)
 
 def _run(console: Console, server: DemoServer, output: Path, epochs: float) -> None:
     console.print(f"[bold]1[/] A server runs at {server.endpoint}, its home is {server.home}")
-    _lay_out(output)
+    changed = _lay_out(output)
     console.print(
         f"[bold]2[/] {TRAIN_ROWS:,} reviews to learn from and {DEV_ROWS} to check with were made up in "
         f"{output / 'data'} ({NOISE:.0%} of the labels are wrong on purpose)"
     )
+    for path in changed:
+        console.print(f"  {path} differs from Clary's own and is used as it is; delete it to get that back")
     program = output / "fine_tune.py"
     console.print(f"[bold]3[/] clary run -- python {program}: the SageMaker SDK fine-tunes MiniLM\n")
     with display(console, epochs) as shown:
@@ -117,14 +119,18 @@ def _run_program(server: DemoServer, program: Path, epochs: float, shown: Displa
         process.stdout.close()
 
 
-def _lay_out(output: Path) -> None:
-    """The data, and the program unless a copy is there that someone may have changed."""
+def _lay_out(output: Path) -> list[Path]:
+    """Writes the data, and the program where it is not there yet. Gives the files that someone has changed."""
     write_reviews(output / "data")
+    changed = []
     for source in sorted(PROGRAM.rglob("*.py")):
         target = output / source.relative_to(PROGRAM)
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             shutil.copyfile(source, target)
+        elif target.read_bytes() != source.read_bytes():
+            changed.append(target)
+    return changed
 
 
 def _tell_results(console: Console, job: Mapping[str, Any], model: Path) -> None:
@@ -174,7 +180,7 @@ def _failure(server: DemoServer, status: int, shown: Display) -> str:
         lines.append(f"training job {job['TrainingJobName']}: {job['TrainingJobStatus']}")
         lines += [job["FailureReason"]] if "FailureReason" in job else []
         lines += ["the job's last lines were:", *server.log_tail(job["TrainingJobName"])]
-    lines.append(f"server's log:\n{server.own_log_tail()}")
+    lines.append(f"the server's log:\n{server.own_log_tail().strip()}")
     lines.append(
         "to look further, run it again with --keep: the server, its home and the job's folder then stay"
     )
