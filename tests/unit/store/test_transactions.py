@@ -160,7 +160,8 @@ class TestSqlite:
 
 
 class TestPostgresql:
-    def test_a_deadlock_is_run_again(self, postgres_engine: Engine) -> None:
+    def test_a_deadlock_is_run_again(self, postgres_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transactions, "FIRST_PAUSE_S", 0.1)
         both_hold_one = threading.Barrier(2)
         calls: list[str] = []
 
@@ -178,7 +179,7 @@ class TestPostgresql:
             jobs = [pool.submit(writing, postgres_engine, cross(*order)) for order in [(1, 2), (2, 1)]]
             for job in jobs:
                 job.result(60)
-        assert len(calls) == 3
+        assert len(calls) >= 3  # more where the loser comes back before the winner is done
         assert values(postgres_engine) == [2, 2]
 
     def test_connections_lost_while_idle_are_replaced(self, postgres_engine: Engine) -> None:
