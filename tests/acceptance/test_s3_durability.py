@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -65,6 +69,27 @@ def test_an_upload_under_way_goes_on_after_a_restart(server: ServerProcess) -> N
     parts: list[dict[str, Any]] = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, start=1)]
     s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     assert s3.get_object(Bucket="kept", Key="big")["Body"].read() == part + b"end"
+
+
+def test_a_client_that_goes_away_leaves_nothing(server: ServerProcess) -> None:
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="k", Body=b"before")
+    url = urlsplit(s3.generate_presigned_url("put_object", Params={"Bucket": "kept", "Key": "k"}))
+    with socket.create_connection((url.hostname, url.port)) as client:
+        head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 5000000\r\n\r\n"
+        client.sendall(head.encode() + b"x" * 2_000_000)
+        wait_until(lambda: len(blobs(server)) == 2)
+    wait_until(lambda: len(blobs(server)) == 1)
+    assert s3.get_object(Bucket="kept", Key="k")["Body"].read() == b"before"
+    assert "Traceback" not in server.log
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_what_a_crash_left_is_swept_at_the_start(server: ServerProcess) -> None:

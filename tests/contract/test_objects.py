@@ -577,6 +577,17 @@ def test_a_sweep_removes_what_nothing_refers_to(objects: DiskObjects, tmp_path: 
     assert content(objects, "big") == b"part"
 
 
+def test_a_sweep_spares_what_another_index_knows(objects: DiskObjects, engine: Any, tmp_path: Path) -> None:
+    put(objects, "k", b"kept")
+    other = open_engine(f"sqlite:///{tmp_path / 'other.db'}")
+    upgrade(other)
+    mistaken = DiskObjects(other, tmp_path / "objects", new_id=lambda n: secrets.token_hex(n // 2))
+    assert mistaken.sweep() == 0
+    other.dispose()
+    assert content(objects, "k") == b"kept"
+    assert objects.sweep() == 0
+
+
 def test_everything_is_there_for_the_next_process(objects: DiskObjects, engine: Any, tmp_path: Path) -> None:
     made = put(objects, "k", b"kept")
     again = DiskObjects(engine, tmp_path / "objects", new_id=lambda n: secrets.token_hex(n // 2))

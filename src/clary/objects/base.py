@@ -320,5 +320,8 @@ class Objects(Protocol):
         ...
 
     def sweep(self) -> int:
-        """Remove content that nothing refers to and say how many files. Only while nobody writes: at start."""
+        """Remove content that nothing refers to and say how many files. Only while nobody writes: at start.
+
+        Does nothing to content that another index was made for.
+        """
         ...

@@ -38,6 +38,18 @@ class Blobs:
     def path(self, blob: str) -> Path:
         return self._folder / blob[:2] / blob
 
+    def claim(self, index: str) -> bool:
+        """Note, once and for ever, which index these blobs belong to; True if it is this one."""
+        note = self._folder / "index"
+        if not note.exists():
+            if any(self._folder.glob("??/*")):
+                return False
+            draft = self._folder / "index.new"
+            draft.write_text(index)
+            draft.replace(note)
+            sync_folder(self._folder)
+        return note.read_text() == index
+
     def stage(self) -> StagedFile:
         blob = self._new_id(32)
         path = self.path(blob)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clary.errors import InternalFailure
-from clary.objects import rows
+from clary.objects import rows, uploads
 from clary.objects.base import (
     Assembly,
     Bucket,
@@ -30,11 +29,14 @@ from clary.objects.base import (
     Upload,
     unconditional,
 )
-from clary.objects.blobs import Blobs, SegmentStream, StagedFile
+from clary.objects.blobs import Blobs, StagedFile
 from clary.objects.listing import Range, list_keys
-from clary.objects.tables import BUCKETS, OBJECTS, PARTS, UPLOADS
+from clary.objects.opened import OpenedObject
+from clary.objects.tables import BUCKETS, OBJECTS, PARTS
+from clary.store.sql import SqlStore
 from clary.store.transactions import reading, writing
-from clary.wire.http import FileBody
+
+log = logging.getLogger("clary.objects")
 
 _KEYS_PER_STATEMENT = 500
 _OPEN_ATTEMPTS = 20
@@ -47,6 +49,8 @@ class DiskObjects:
         """`engine` from `store.database.open_engine`, its tables up to date; `new_id(n)` gives n random hex digits."""
         self._engine = engine
         self._blobs = Blobs(folder, new_id)
+        index = SqlStore(engine).put_once("objects", {"index": new_id(32)})["index"]
+        self._swept_here = self._blobs.claim(index)
 
     def create_bucket(self, bucket: Bucket) -> None:
         def work(connection: Connection) -> None:
@@ -73,10 +77,7 @@ class DiskObjects:
             rows.require_bucket(connection, name)
             if connection.scalar(select(exists().where(OBJECTS.c.bucket == name))):
                 raise BucketNotEmpty(extra={"BucketName": name})
-            uploads = select(UPLOADS.c.id).where(UPLOADS.c.bucket == name)
-            blobs = connection.scalars(select(PARTS.c.blob).where(PARTS.c.upload.in_(uploads))).all()
-            connection.execute(delete(PARTS).where(PARTS.c.upload.in_(uploads)))
-            connection.execute(delete(UPLOADS).where(UPLOADS.c.bucket == name))
+            blobs = uploads.abort_all(connection, name)
             rows.insert_or_retry(connection, delete(BUCKETS).where(BUCKETS.c.name == name))
             return blobs
 
@@ -135,7 +136,7 @@ class DiskObjects:
     def open(self, bucket: str, key: str) -> Opened:
         for _ in range(_OPEN_ATTEMPTS):
             found = self.head(bucket, key)
-            opened = _OpenedObject(found, self._blobs)
+            opened = OpenedObject(found, self._blobs)
             # Between the look and the pin the key may have been written anew and these blobs be gone.
             if self._blobs.path(found.segments[0].blob).exists():
                 return opened
@@ -210,35 +211,13 @@ class DiskObjects:
         return reading(self._engine, work)
 
     def create_upload(self, upload: Upload) -> None:
-        key = rows.key_bytes(upload.key)
-
-        def work(connection: Connection) -> None:
-            rows.require_bucket(connection, upload.bucket)
-            statement = insert(UPLOADS).values(
-                id=upload.id,
-                bucket=upload.bucket,
-                key=key,
-                created=upload.created,
-                algorithm=upload.algorithm,
-                meta=rows.from_meta(upload.meta),
-            )
-            rows.insert_or_retry(connection, statement)
-
-        writing(self._engine, work)
+        writing(self._engine, lambda connection: uploads.add(connection, upload))
 
     def upload(self, bucket: str, key: str, upload: str) -> Upload:
         return reading(self._engine, lambda connection: rows.find_upload(connection, bucket, key, upload))
 
     def uploads(self, bucket: str, *, prefix: str = "") -> Sequence[Upload]:
-        start = prefix.encode()
-        query = select(UPLOADS).where(UPLOADS.c.bucket == bucket, UPLOADS.c.key >= start)
-        query = query.order_by(UPLOADS.c.key, UPLOADS.c.created, UPLOADS.c.id)
-
-        def work(connection: Connection) -> list[Upload]:
-            rows.require_bucket(connection, bucket)
-            return [rows.to_upload(row) for row in connection.execute(query) if row.key.startswith(start)]
-
-        return reading(self._engine, work)
+        return reading(self._engine, lambda connection: uploads.of_bucket(connection, bucket, prefix))
 
     def put_part(
         self,
@@ -255,21 +234,7 @@ class DiskObjects:
         part = Part(number, segment.size, etag, modified, dict(checksums), segment.blob)
 
         def work(connection: Connection) -> Sequence[str]:
-            rows.find_upload(connection, upload.bucket, upload.key, upload.id, lock=True)
-            where = (PARTS.c.upload == upload.id, PARTS.c.number == number)
-            old = connection.scalars(select(PARTS.c.blob).where(*where)).all()
-            connection.execute(delete(PARTS).where(*where))
-            connection.execute(
-                insert(PARTS).values(
-                    upload=upload.id,
-                    number=number,
-                    size=part.size,
-                    etag=etag,
-                    modified=modified,
-                    checksums=json.dumps(dict(checksums)),
-                    blob=part.blob,
-                )
-            )
+            old = uploads.add_part(connection, upload, part)
             file.keep()
             return old
 
@@ -288,29 +253,22 @@ class DiskObjects:
         condition: Condition = unconditional,
     ) -> Object:
         def work(connection: Connection) -> tuple[Object, set[str]]:
-            rows.find_upload(connection, upload.bucket, upload.key, upload.id, lock=True)
-            parts = rows.find_parts(connection, upload.id)
-            assembly = assemble(parts)
-            new = _assembled(upload, assembly, modified)
-            old = rows.place(connection, new, condition)
-            _drop_upload(connection, upload.id)
-            unused = {part.blob for part in parts} - {segment.blob for segment in new.segments}
-            return new, unused | {segment.blob for segment in old}
+            return uploads.complete(connection, upload, assemble, modified=modified, condition=condition)
 
         new, unused = writing(self._engine, work)
         self._blobs.discard(unused)
         return new
 
     def abort_upload(self, upload: Upload) -> None:
-        def work(connection: Connection) -> list[str]:
-            rows.find_upload(connection, upload.bucket, upload.key, upload.id, lock=True)
-            blobs = [part.blob for part in rows.find_parts(connection, upload.id)]
-            _drop_upload(connection, upload.id)
-            return blobs
-
-        self._blobs.discard(writing(self._engine, work))
+        gone = writing(self._engine, lambda connection: uploads.abort(connection, upload))
+        self._blobs.discard(gone)
 
     def sweep(self) -> int:
+        if not self._swept_here:
+            # perhaps another --database-url was given by mistake: its index knows none of these objects
+            log.warning("the folder of objects was made with another database: nothing is swept")
+            return 0
+
         def work(connection: Connection) -> set[str]:
             used = set(connection.scalars(select(PARTS.c.blob)))
             for text in connection.scalars(select(OBJECTS.c.segments)):
@@ -323,74 +281,7 @@ class DiskObjects:
         self._blobs.discard(segment.blob for segment in segments)
 
 
-class _OpenedObject:
-    """See `base.Opened`."""
-
-    def __init__(self, found: Object, blobs: Blobs) -> None:
-        self._object = found
-        self._blobs = blobs
-        self._names = [segment.blob for segment in found.segments]
-        self._open = True
-        blobs.pin(self._names)
-
-    @property
-    def object(self) -> Object:
-        return self._object
-
-    def body(self, offset: int, length: int) -> FileBody | Iterator[bytes]:
-        pieces = self._pieces(offset, length)
-        if len(pieces) > 1:
-            return SegmentStream(self._blobs, pieces)
-        blob, start, count = pieces[0] if pieces else (self._names[0], 0, 0)
-        return FileBody(self._blobs.open(blob), start, count, self._blobs.path(blob))
-
-    def chunks(self, offset: int, length: int) -> Iterator[bytes]:
-        return SegmentStream(self._blobs, self._pieces(offset, length))
-
-    def close(self) -> None:
-        if self._open:
-            self._open = False
-            self._blobs.unpin(self._names)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
-
-    def _pieces(self, offset: int, length: int) -> list[tuple[str, int, int]]:
-        pieces = []
-        end = offset + length
-        at = 0
-        for segment in self._object.segments:
-            start, stop = max(offset, at), min(end, at + segment.size)
-            if start < stop:
-                pieces.append((segment.blob, start - at, stop - start))
-            at += segment.size
-        return pieces
-
-
 def _own(staged: Staged) -> StagedFile:
     if not isinstance(staged, StagedFile):
         raise TypeError("content must be staged by the object store that takes it")
     return staged
-
-
-def _assembled(upload: Upload, assembly: Assembly, modified: float) -> Object:
-    return Object(
-        bucket=upload.bucket,
-        key=upload.key,
-        size=sum(part.size for part in assembly.parts),
-        etag=assembly.etag,
-        modified=modified,
-        meta=assembly.meta,
-        segments=tuple(Segment(part.blob, part.size) for part in assembly.parts),
-        upload=upload.id,
-    )
-
-
-def _drop_upload(connection: Connection, upload: str) -> None:
-    connection.execute(delete(PARTS).where(PARTS.c.upload == upload))
-    connection.execute(delete(UPLOADS).where(UPLOADS.c.id == upload))
