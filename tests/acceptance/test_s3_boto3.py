@@ -341,6 +341,21 @@ def test_delete_many(s3: Any, bucket: str) -> None:
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
+def test_a_damaged_list_of_deletes_is_refused(shared_server: ServerProcess, s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    damaging = shared_server.client("s3")
+
+    def damage(request: Any, **_: Any) -> None:
+        for header in [name for name in request.headers if name.lower().startswith("x-amz-checksum")]:
+            del request.headers[header]
+            request.headers[header] = "AAAAAA=="
+
+    damaging.meta.events.register("before-sign.s3.DeleteObjects", damage)
+    named = {"Objects": [{"Key": "k"}]}
+    assert refused(damaging.delete_objects, Bucket=bucket, Delete=named) == ("BadDigest", 400)
+    s3.head_object(Bucket=bucket, Key="k")
+
+
 # --- multipart
 
 
