@@ -59,6 +59,12 @@ def parse_uri(uri: str) -> Location:
     return Location(match[1], match[2] or "")
 
 
+def _check_names_object(place: Location) -> None:
+    """Without a key the same request would bring the bucket's listing."""
+    if not place.key:
+        raise ClientFault(f"{place} names a bucket: give the key of an object in it, s3://{place.bucket}/key")
+
+
 class S3:
     """Safe to share between threads: each has its own connection. Left as a context, it closes all of them."""
 
@@ -97,10 +103,12 @@ class S3:
             query["continuation-token"] = tag(text, "NextContinuationToken")
 
     def read(self, place: Location) -> bytes:
+        _check_names_object(place)
         return self.ask("GET", place).body
 
     def get(self, place: Location, path: Path) -> None:
         """Streams an object into a file. A broken transfer goes on where it broke, in the same version."""
+        _check_names_object(place)
         with open(path, "wb") as file:
             download = _Download(file, self._check)
             self._patiently("GET", place, lambda: self._get_once(place, download))

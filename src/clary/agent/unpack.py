@@ -29,5 +29,7 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
                 tar.extract(member, folder, filter="data")
     except tarfile.FilterError as fault:
         raise ClientFault(f"{name} holds an entry that is not safe to unpack: {fault}") from fault
+    except RecursionError:
+        raise ClientFault(f"{name} holds an entry in too many folders.") from None
     except (tarfile.TarError, zlib.error, EOFError, OSError) as fault:
         raise ClientFault(f"{name} cannot be unpacked as a tar archive: {fault}") from fault

@@ -9,6 +9,7 @@ from queue import Queue
 from types import TracebackType
 
 from clary.agent.faults import ClientFault, Fault
+from clary.agent.places import open_own
 from clary.agent.s3 import CHUNK, S3, Location, tag
 
 PART = 16 << 20
@@ -16,8 +17,8 @@ PART = 16 << 20
 
 
 def put(s3: S3, place: Location, path: Path) -> None:
-    """Uploads a file. Raises OSError when it cannot be read, else what `S3.ask` raises."""
-    with open(path, "rb") as source, Upload(s3, place) as target:
+    """Uploads a plain file (`places.open_own`). Raises OSError when it cannot be read, else what `S3.ask` raises."""
+    with open_own(path) as source, Upload(s3, place) as target:
         while chunk := source.read(CHUNK):
             target.write(chunk)
 

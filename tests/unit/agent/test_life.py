@@ -217,7 +217,7 @@ def test_a_program_that_will_not_end_is_killed_with_all_it_started(any_job: Any)
 
 
 def test_the_time_limit_stops_the_job_and_keeps_the_model(any_job: Any) -> None:
-    outcome = any_job.run(any_job.script(HANDLER, max_runtime_s=1.0))
+    outcome = any_job.run(any_job.script(HANDLER, max_runtime_s=3.0))
     assert (outcome.status, outcome.secondary) == ("Stopped", "MaxRuntimeExceeded")
     assert any_job.s3.archive("out/job/output/model.tar.gz") == {"saved": b"in time"}
     assert any_job.story() == ["Training", "Stopping", "Uploading"]
