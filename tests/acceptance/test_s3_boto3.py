@@ -239,6 +239,7 @@ def test_keys_are_not_paths(s3: Any, bucket: str) -> None:
         "../up",
         "/lead",
         "./dot",
+        "line\nbreak\r\x01\x7f",
         "sp ace+plus%41&?#",
         "ü/模型/🎈",
         "k" * 1024,

@@ -9,7 +9,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import clary
@@ -25,13 +25,15 @@ LONGEST_DRAIN = 8 << 20  # bytes
 
 
 def make_app(gateway: Gateway, changes: Changes) -> ASGIApp:
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/_clary/health", health),
             Route("/_clary/changes", _changes_page(gateway, changes)),
-            Mount("/", Edge(gateway)),
         ]
     )
+    # not a Mount: no pattern of paths may stand between us and the keys of S3, which can hold line breaks
+    app.router.default = Edge(gateway)
+    return app
 
 
 async def health(request: Request) -> Response:  # noqa: ARG001
