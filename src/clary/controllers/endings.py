@@ -36,7 +36,8 @@ def told(job: Resource, news: News, *, now: float) -> Resource:
     finals = dict(state.get("final_metrics", {}))
     series = f"{KIND}/{job.name}"
     finals.update({point.metric: [point.value, point.at] for point in news.points if point.series == series})
-    return replace(job, state={**state, "final_metrics": finals, "read": dict(news.read)}, modified=now)
+    state = {**state, "final_metrics": finals, "read": dict(news.read)}
+    return replace(job, state=state, modified=now if news.events else job.modified)
 
 
 def ended(job: Resource, outcome: Outcome, *, now: float) -> Resource:
@@ -77,7 +78,7 @@ def lost(now: float, *, last_words: str = "") -> Outcome:
     return Outcome("Failed", "Failed", now, reason=reason)
 
 
-def broken(error: Exception, now: float) -> Outcome:
+def broken(error: Exception | None, now: float) -> Outcome:
     """The outcome of a job whose handling failed here again and again."""
     return Outcome("Failed", "Failed", now, reason=f"InternalServerError: {type(error).__name__}: {error}")
 
