@@ -345,7 +345,7 @@ def test_a_job_given_up_for_trouble_leaves_no_process(bench: Bench, monkeypatch:
     bench.create("a")
     bench.step()
     monkeypatch.setattr("clary.controllers.jobs.read_news", refuse)
-    for _ in range(12):
+    for _ in range(20):
         bench.step(20)
     assert bench.job("a").status == "Failed"
     assert "cannot be read" in bench.job("a").state["reason"]
