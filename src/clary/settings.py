@@ -48,6 +48,12 @@ class Settings:
         """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{self.home / 'clary.db'}"
 
+    @property
+    def database_file(self) -> Path | None:
+        """SQLite's file; None for a database of another kind."""
+        kind, _, path = self.url.partition(":///")
+        return Path(path.partition("?")[0]) if kind.partition("+")[0] == "sqlite" and path else None
+
 
 def read_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:
     """Options given win over CLARY_* variables, which win over defaults. None counts as not given.

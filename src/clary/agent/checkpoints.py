@@ -107,7 +107,9 @@ class Checkpoints:
                 except OSError:
                     continue
                 if not is_text(relative := path.relative_to(self._folder).as_posix()):
-                    self._note(f"The checkpoint {relative!r} has a name that is not UTF-8 and was not copied.")
+                    self._note(
+                        f"The checkpoint {relative!r} has a name that is not UTF-8 and was not copied."
+                    )
                 elif S_ISREG(status.st_mode):
                     found[relative] = (status.st_mtime_ns, status.st_size)
         return found

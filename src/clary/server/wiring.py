@@ -55,7 +55,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     """
     for name in SERVICES:
         importlib.import_module(f"clary.services.{name}")
-    sandbox = Sandbox(settings.home, isolation=settings.isolation)
+    sandbox = Sandbox(settings.home, isolation=settings.isolation, database=settings.database_file)
     instance_types = InstanceTypes.read(settings.home)
     store = open_store(settings.url)
     account, credential = home.open_account(store, settings)

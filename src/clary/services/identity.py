@@ -60,7 +60,9 @@ def assume_role(context: Context, parameters: Parameters) -> Parameters:
         )
     account, role, session = context.account, found[1], parameters["RoleSessionName"]
     arn = f"arn:{account.partition}:sts::{account.id}:assumed-role/{role}/{session}"
-    credentials = _mint(context, parameters.get("DurationSeconds", DEFAULT_ROLE_S), scope=arn)
+    # what a job's program asks for ends with the job, as the key it asks with
+    scope = arn if _is_at_large(context.caller) else context.caller.scope
+    credentials = _mint(context, parameters.get("DurationSeconds", DEFAULT_ROLE_S), scope=scope)
     user = {"AssumedRoleId": f"{_role_id(account, role)}:{session}", "Arn": arn}
     return {"Credentials": credentials, "AssumedRoleUser": user}
 
@@ -103,6 +105,11 @@ def simulate_principal_policy(_context: Context, parameters: Parameters) -> Para
         for resource in parameters.get("ResourceArns") or ["*"]
     ]
     return _page("EvaluationResults", results, parameters)
+
+
+def _is_at_large(caller: Credential) -> bool:
+    """Whether it is the account's own, or a role's: no job's."""
+    return caller.scope is None or ":assumed-role/" in caller.scope
 
 
 def _mint(context: Context, duration_s: int, *, scope: str | None) -> Parameters:
