@@ -383,6 +383,7 @@ def test_the_environment_is_the_platforms_then_the_users(any_job: Any) -> None:
         "CLARY_JOB": any_job.folder.name,
         "HF_HOME": "/hf",
         "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
         "MINE": "x",
         "SM_MODEL_DIR": f"{ml}/model",
         "PYTHONPATH": f"{ml}/code",
