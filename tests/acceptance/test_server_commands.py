@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,45 @@ def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
     assert errors == ""
+
+
+def test_down_leaves_a_closed_database_and_ends_in_good_order(clary: Run, tmp_path: Path) -> None:
+    clary("up", "--port", "0")
+    assert clary("down").returncode == 0
+    assert not (tmp_path / "home" / "clary.db-wal").exists()
+
+
+def test_down_ends_the_server_that_runs_and_no_other_process(clary: Run, tmp_path: Path) -> None:
+    clary("up", "--port", "0")
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        path = tmp_path / "home" / "connection.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "pid": bystander.pid}))
+        assert clary("down").stdout == "down\n"
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_up_needs_no_proxy(clary: Run) -> None:
+    proxy = "http://127.0.0.1:9"
+    started = clary("up", "--port", "0", HTTP_PROXY=proxy, http_proxy=proxy, NO_PROXY="", no_proxy="")
+    assert started.returncode == 0, started.stderr
+
+
+def test_two_that_start_a_server_at_once_both_find_it_up(clary: Run) -> None:
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: clary("up", "--port", "0"), range(2)))
+    assert [said.returncode for said in both] == [0, 0], [said.stderr for said in both]
+    endpoints = {re.search(r"http://127\.0\.0\.1:\d+", said.stdout)[0] for said in both}  # type: ignore[index]
+    assert len(endpoints) == 1
+
+
+def test_the_databases_password_is_on_no_command_line(clary: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    url = f"sqlite:///{tmp_path / 'home' / 'secret.db'}"
+    assert clary("up", "--port", "0", "--database-url", url).returncode == 0
+    pid = json.loads(clary("status", "--json").stdout)["pid"]
+    assert "secret" not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert (tmp_path / "home" / "secret.db").exists()
 
 
 def test_help_names_every_command(clary: Run) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +32,16 @@ def up_command(ctx: click.Context, /, **given: Any) -> None:
     settings = settings_of(**given)
     home.prepare(settings.home)
     if home.is_locked(settings.home):
-        click.echo(f"already up: {_describe(settings.home)}")
+        _find_up(settings.home)
         return
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if _is_plain(value)]
-    arguments += ["--tls"] if given["tls"] else ["--no-tls"] if given["tls"] is False else []
     log = settings.home / "server.log"
-    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        start = output.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "clary.cli.main", "serve", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    start, process = _spawn(log, **given)
     if not _wait(lambda: process.poll() is not None or _is_answering(settings.home, process.pid), START_S):
         process.terminate()
         raise click.ClickException(f"the server did not answer within {START_S:.0f} s; its log is {log}")
+    if process.poll() is not None and home.is_locked(settings.home):
+        _find_up(settings.home)  # somebody else was quicker
+        return
     if process.poll() is not None:
         with log.open("rb") as written:
             written.seek(start)
@@ -63,13 +57,14 @@ def up_command(ctx: click.Context, /, **given: Any) -> None:
 def down_command(**given: Any) -> None:
     """Stop the server. Jobs under way go on, and the next server finds them."""
     folder = settings_of(**given).home
-    connection = home.read_connection(folder)
-    if connection is None or not home.is_locked(folder):
+    pid = home.holder(folder)
+    if pid is None:
         click.echo(f"no server runs in {folder}")
         return
-    os.kill(connection.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     if not _wait(lambda: not home.is_locked(folder), END_S):
-        raise click.ClickException(f"the server (pid {connection.pid}) has not ended within {END_S:.0f} s")
+        raise click.ClickException(f"the server (pid {pid}) has not ended within {END_S:.0f} s")
     click.echo("down")
 
 
@@ -81,7 +76,7 @@ def status_command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     """Say whether a server runs and where. Exit code 3 if none does."""
     folder = settings_of(**given).home
     connection = home.read_connection(folder)
-    up = connection is not None and home.is_locked(folder) and _is_answering(folder, connection.pid)
+    up = _is_up(folder)
     if as_json:
         facts = {"endpoint": connection.endpoint, "pid": connection.pid} if connection and up else {}
         click.echo(json.dumps({"up": up, "home": str(folder), **facts}))
@@ -90,6 +85,33 @@ def status_command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
             f"up: {_describe(folder)}" if up else f"down: no server runs in {folder}; start one with clary up"
         )
     ctx.exit(0 if up else 3)
+
+
+def _spawn(log: Path, **given: Any) -> tuple[int, subprocess.Popen[bytes]]:
+    """The process of a server that outlives this one, and where in the log its words begin."""
+    environment = dict(os.environ)
+    if url := given.pop("database_url"):
+        # it may hold a password, and a command line is everybody's to read
+        environment["CLARY_DATABASE_URL"] = url
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if _is_plain(value)]
+    arguments += ["--tls"] if given["tls"] else ["--no-tls"] if given["tls"] is False else []
+    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+        return output.tell(), subprocess.Popen(
+            [sys.executable, "-m", "clary.cli.main", "serve", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _find_up(folder: Path) -> None:
+    if not _wait(lambda: _is_up(folder), START_S):
+        raise click.ClickException(
+            f"a server runs in {folder} and does not answer; see {folder / 'server.log'}"
+        )
+    click.echo(f"already up: {_describe(folder)}")
 
 
 def _is_plain(value: object) -> bool:
@@ -102,6 +124,11 @@ def _describe(folder: Path) -> str:
     return f"{connection.endpoint} (home {folder}, pid {connection.pid})"
 
 
+def _is_up(folder: Path) -> bool:
+    pid = home.holder(folder)
+    return pid is not None and _is_answering(folder, pid)
+
+
 def _is_answering(folder: Path, pid: int) -> bool:
     """Whether the server with this pid has written where it is and answers there."""
     connection = home.read_connection(folder)
@@ -110,12 +137,13 @@ def _is_answering(folder: Path, pid: int) -> bool:
     import ssl
 
     context = ssl.create_default_context(cafile=connection.ca_bundle) if connection.ca_bundle else None
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     try:
-        with urllib.request.urlopen(
-            f"{connection.endpoint}/_clary/health", timeout=5, context=context
-        ) as answer:
+        with direct.open(f"{connection.endpoint}/_clary/health", timeout=5) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
+    except (OSError, http.client.HTTPException):
         return False
 
 

@@ -92,8 +92,11 @@ def _run(server: Server, listener: Any, settings: Settings, endpoint: str, tls: 
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
         http="httptools",
+        ws="none",
         **tls,
     )
+    # uvicorn ends in good order and then sends itself the signal it got: that must not cut short the end below
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     running = _Announcing(config, f"Clary serves {settings.home} at {endpoint} (jobs: {server.isolation})")
     server.start()
     try:

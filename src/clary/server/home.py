@@ -61,6 +61,8 @@ def lock(home: Path) -> int:
         except BlockingIOError:
             time.sleep(pause_s)
         else:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor
     os.close(descriptor)
     raise HomeInUse(f"a server already runs in {home}; `clary status --home {home}` says where")
@@ -72,12 +74,18 @@ def is_locked(home: Path) -> bool:
         return False
     descriptor = os.open(home / "server.lock", os.O_RDWR | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # several may ask at once
     except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
     return False
+
+
+def holder(home: Path) -> int | None:
+    """The pid of the server that runs in this home. `connection.json` may still name the one before it."""
+    pid = (home / "server.lock").read_text("ascii") if is_locked(home) else ""
+    return int(pid) if pid else None
 
 
 def open_account(store: Store, settings: Settings) -> tuple[Account, Credential]:
