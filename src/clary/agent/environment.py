@@ -49,9 +49,6 @@ def program_environment(plan: Plan, places: Places, base: Base, outside: Mapping
     # Threads that spin while they wait take the cores from whoever they wait for: on a busy machine training was
     # measured six times slower.
     variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Threads that spin while they wait take the cores from whoever they wait for: on a busy machine training was
-    # measured six times slower.
-    variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if plan.gpus or has_gpus():
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, plan.gpus))
     variables |= _access(plan)
