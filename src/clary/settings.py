@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -68,9 +69,19 @@ def read_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> 
         elif text:
             values[entry.name] = _parse(entry.name, type(entry.default), text)
     settings = Settings(**values)
+    _check(settings)
+    return replace(settings, home=Path(settings.home).expanduser().absolute())
+
+
+def _check(settings: Settings) -> None:
     if settings.isolation not in ISOLATIONS:
         raise ValueError(f"CLARY_ISOLATION={settings.isolation!r}: say one of {', '.join(ISOLATIONS)}")
-    return replace(settings, home=Path(settings.home).expanduser().absolute())
+    if not 0 <= settings.port <= 65535:
+        raise ValueError(f"CLARY_PORT={settings.port}: say a number from 0 to 65535")
+    for entry in fields(Settings):
+        value = getattr(settings, entry.name)
+        if entry.metadata["unit"] == "s" and not 0 < value < math.inf:
+            raise ValueError(f"CLARY_{entry.name.upper()}={value}: say a number of seconds above 0")
 
 
 def _parse(name: str, kind: type[Any], text: str) -> Any:
