@@ -237,10 +237,10 @@ def _stamp_of_date(text: str) -> str:
         return text
     try:
         when = parsedate_to_datetime(text)
+        # "-0000" and "no zone" are universal time here, as HTTP has no other
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
         return ""
-    # "-0000" and "no zone" are universal time here, as HTTP has no other
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     return when.strftime("%Y%m%dT%H%M%SZ")
 
 
