@@ -75,8 +75,7 @@ class Upload:
         if self._sender is None:
             self._s3.ask("PUT", self._place, body=rest)
             return
-        self._sender.send(rest)
-        self._sender.complete()
+        self._sender.complete(rest)
 
 
 class _Sender:
@@ -101,7 +100,10 @@ class _Sender:
         self._queue.put((self._number, part))
         return self._number
 
-    def complete(self) -> None:
+    def complete(self, last: bytes) -> None:
+        """Raises what sending any part raised; then nothing of the upload is left."""
+        if self._fault is None:
+            self.send(last)
         self._join()
         if self._fault:
             self._abort()
