@@ -8,7 +8,7 @@ from typing import Any
 from clary.errors import ClientFault, S3Fault
 from clary.objects.base import Condition, Meta, NoSuchKey, Object, unconditional
 from clary.services.operations import Context, Reply
-from clary.services.s3_conditions import is_unmodified, write_condition
+from clary.services.s3_conditions import is_unmodified, refuse, write_condition
 from clary.services.s3_content import receive
 from clary.services.s3_gate import check_key, epoch_s, quoted, require_bucket, s3_operation
 from clary.services.s3_meta import (
@@ -182,17 +182,8 @@ def _delete_condition(request: Mapping[str, Any]) -> Condition:
             return
         by_etag(current)
         if size is not None and current.size != size:
-            _refuse("x-amz-if-match-size")
+            refuse("x-amz-if-match-size")
         if modified is not None and int(current.modified) != int(epoch_s(modified)):
-            _refuse("x-amz-if-match-last-modified-time")
+            refuse("x-amz-if-match-last-modified-time")
 
     return condition
-
-
-def _refuse(header: str) -> None:
-    raise S3Fault(
-        "At least one of the pre-conditions you specified did not hold",
-        code="PreconditionFailed",
-        status=412,
-        extra={"Condition": header},
-    )
