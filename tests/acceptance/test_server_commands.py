@@ -151,6 +151,16 @@ def test_the_databases_password_is_on_no_command_line(clary: Run, tmp_path: Path
     assert (tmp_path / "home" / "secret.db").exists()
 
 
+def test_a_head_without_end_is_cut_off(clary: Run) -> None:
+    clary("up", "--port", "0")
+    port = int(json.loads(clary("status", "--json").stdout)["endpoint"].rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(b"x" * 65536)
+
+
 def test_help_names_every_command(clary: Run) -> None:
     said = clary("--help").stdout
     for command in ("serve", "up", "down", "status", "env", "run", "demo"):

@@ -18,6 +18,7 @@ from clary.cli.options import server_options, settings_of
 from clary.runners.instances import TableFault
 from clary.runners.sandbox import SandboxUnavailable
 from clary.server import home
+from clary.server.protocol import BoundedProtocol
 from clary.server.tls import certificate
 from clary.server.wiring import Server, build
 from clary.settings import Settings
@@ -91,13 +92,13 @@ def _run(server: Server, listener: Any, settings: Settings, endpoint: str, tls: 
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         **tls,
     )
-    # uvicorn ends in good order and then sends itself the signal it got: that must not cut short the end below
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     running = _Announcing(config, f"Clary serves {settings.home} at {endpoint} (jobs: {server.isolation})")
+    # once it has ended in good order uvicorn sends itself the signal it got: that must not cut short the end below
+    signal.signal(signal.SIGTERM, lambda *_: None if running.should_exit else sys.exit(0))
     server.start()
     try:
         running.run(sockets=[listener])
