@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
@@ -96,7 +97,8 @@ def _run(server: Server, listener: Any, settings: Settings, endpoint: str, tls: 
         ws="none",
         **tls,
     )
-    running = _Announcing(config, f"Clary serves {settings.home} at {endpoint} (jobs: {server.isolation})")
+    line = f"Clary serves {settings.home} at {endpoint} (jobs: {server.isolation})"
+    running = _Announcing(config, line, server.end_waits)
     # once it has ended in good order uvicorn sends itself the signal it got: that must not cut short the end below
     signal.signal(signal.SIGTERM, lambda *_: None if running.should_exit else sys.exit(0))
     server.start()
@@ -109,13 +111,18 @@ def _run(server: Server, listener: Any, settings: Settings, endpoint: str, tls: 
 class _Announcing(uvicorn.Server):
     """Says where it is once it listens. On a second signal it leaves at once."""
 
-    def __init__(self, config: uvicorn.Config, line: str) -> None:
+    def __init__(self, config: uvicorn.Config, line: str, end_waits: Callable[[], None]) -> None:
         super().__init__(config)
         self._line = line
+        self._end_waits = end_waits
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         print(self._line, flush=True)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._end_waits()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:
