@@ -94,4 +94,4 @@ def _parse(name: str, kind: type[Any], text: str) -> Any:
     try:
         return kind(text) if not issubclass(kind, Path) else Path(text)
     except ValueError:
-        raise ValueError(f"CLARY_{name.upper()}={text!r}: not a {kind.__name__}") from None
+        raise ValueError(f"CLARY_{name.upper()}={text!r}: say a number") from None

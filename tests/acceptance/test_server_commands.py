@@ -71,18 +71,37 @@ def test_a_second_server_in_a_home_is_refused(clary: Run) -> None:
 
 def test_a_port_that_is_taken_is_told(clary: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused = clary("up", "--port", str(taken.getsockname()[1]))
+        port = taken.getsockname()[1]
+        refused = clary("up", "--port", str(port))
     assert refused.returncode == 1
-    assert "in use" in refused.stderr
+    assert f"port {port}: Address already in use; give another" in refused.stderr
+
+
+def test_a_spoiled_connection_is_written_anew(clary: Run, tmp_path: Path) -> None:
+    clary("up", "--port", "0")
+    clary("down")
+    (tmp_path / "home" / "connection.json").write_text("spoiled")
+    assert "no server runs in" in clary("status").stdout
+    assert clary("up", "--port", "0").returncode == 0
+    assert json.loads(clary("status", "--json").stdout)["up"]
+
+
+@pytest.mark.parametrize("place", ["/proc/clary", "/dev/null", "/dev/null/clary"])
+def test_a_home_that_cannot_be_is_told(clary: Run, place: str) -> None:
+    for command in ("up", "serve"):
+        refused = clary(command, "--home", place)
+        assert refused.returncode == 1
+        assert place in refused.stderr and "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("CLARY_PORT", "many", "CLARY_PORT='many': not a int"),
+        ("CLARY_PORT", "many", "CLARY_PORT='many': say a number"),
         ("CLARY_TLS", "perhaps", "CLARY_TLS='perhaps': say true or false"),
         ("CLARY_ISOLATION", "prison", "CLARY_ISOLATION='prison'"),
         ("CLARY_DATABASE_URL", "nonsense", "database URL not understood"),
+        ("CLARY_PYTHON", "/no/such", "CLARY_PYTHON='/no/such': there is no such program"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_named(clary: Run, name: str, value: str, words: str) -> None:

@@ -30,7 +30,12 @@ END_S = 30.0
 def up_command(ctx: click.Context, /, **given: Any) -> None:
     """Start a server in the background, or say where it already runs."""
     settings = settings_of(**given)
-    home.prepare(settings.home)
+    try:
+        home.prepare(settings.home)
+    except home.NotAHome as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"cannot keep anything in {settings.home}: {error}") from None
     if home.is_locked(settings.home):
         _find_up(settings.home)
         return
@@ -75,7 +80,7 @@ def down_command(**given: Any) -> None:
 def status_command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     """Say whether a server runs and where. Exit code 3 if none does."""
     folder = settings_of(**given).home
-    connection = home.read_connection(folder)
+    connection = _connection(folder)
     up = _is_up(folder)
     if as_json:
         facts = {"endpoint": connection.endpoint, "pid": connection.pid} if connection and up else {}
@@ -119,9 +124,17 @@ def _is_plain(value: object) -> bool:
 
 
 def _describe(folder: Path) -> str:
-    connection = home.read_connection(folder)
+    connection = _connection(folder)
     assert connection is not None
     return f"{connection.endpoint} (home {folder}, pid {connection.pid})"
+
+
+def _connection(folder: Path) -> home.Connection | None:
+    """None, too, for one that somebody spoiled: the next server writes it anew."""
+    try:
+        return home.read_connection(folder)
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _is_up(folder: Path) -> bool:
@@ -131,7 +144,7 @@ def _is_up(folder: Path) -> bool:
 
 def _is_answering(folder: Path, pid: int) -> bool:
     """Whether the server with this pid has written where it is and answers there."""
-    connection = home.read_connection(folder)
+    connection = _connection(folder)
     if connection is None or connection.pid != pid:
         return False
     import ssl

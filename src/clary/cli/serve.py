@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -26,6 +27,10 @@ from clary.settings import Settings
 from clary.store.database import CannotOpen
 
 DRAIN_S = 5
+REFUSALS = (
+    *(home.HomeInUse, home.NotAHome, home.NotTogether, home.CannotListen),
+    *(SandboxUnavailable, TableFault, CannotOpen),
+)
 
 
 @click.command("serve")
@@ -35,9 +40,11 @@ def serve_command(**given: Any) -> None:
     settings = settings_of(**given)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     logging.getLogger("clary").setLevel(logging.INFO)
+    if shutil.which(settings.python) is None:
+        raise click.ClickException(f"CLARY_PYTHON={settings.python!r}: there is no such program")
     try:
         serve(settings)
-    except (home.HomeInUse, home.NotTogether, SandboxUnavailable, TableFault, CannotOpen) as error:
+    except REFUSALS as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot serve from {settings.home}: {error}") from None
