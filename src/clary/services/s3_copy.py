@@ -11,9 +11,9 @@ from clary.objects.base import Meta, Object, Opened, Staged
 from clary.services.operations import Context
 from clary.services.s3_conditions import check_copy_source, write_condition
 from clary.services.s3_content import duplicate
-from clary.services.s3_gate import check_key, quoted, require_bucket, s3_operation
+from clary.services.s3_gate import check_key, check_part_number, quoted, require_bucket, s3_operation
 from clary.services.s3_meta import given_headers, given_tags, shown_checksums, shown_encryption
-from clary.services.s3_multipart import check_part_number, part_algorithms
+from clary.services.s3_multipart import part_algorithms
 from clary.services.s3_ranges import copy_stretch
 from clary.wire.checksums import ALGORITHMS
 

@@ -12,7 +12,7 @@ from clary.objects.base import Assembly, Meta, NoSuchKey, NoSuchUpload, Object, 
 from clary.services.operations import Context
 from clary.services.s3_conditions import write_condition
 from clary.services.s3_content import receive
-from clary.services.s3_gate import quoted, require_bucket, s3_operation
+from clary.services.s3_gate import check_part_number, quoted, require_bucket, s3_operation
 from clary.services.s3_meta import (
     given_headers,
     given_tags,
@@ -24,7 +24,6 @@ from clary.services.s3_meta import (
 from clary.wire.checksums import ALGORITHMS, composite, full_object, multipart_etag
 
 MIN_PART_BYTES = 5 << 20
-MAX_PARTS = 10_000
 _COMBINABLE = frozenset({"crc32", "crc32c", "crc64nvme"})
 
 
@@ -84,17 +83,6 @@ def abort_multipart_upload(context: Context, request: Mapping[str, Any]) -> Mapp
     upload = context.objects.upload(request["Bucket"], request["Key"], request["UploadId"])
     context.objects.abort_upload(upload)
     return {}
-
-
-def check_part_number(request: Mapping[str, Any]) -> int:
-    number = int(request["PartNumber"])
-    if not 1 <= number <= MAX_PARTS:
-        raise S3Fault(
-            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
-            code="InvalidArgument",
-            extra={"ArgumentName": "partNumber", "ArgumentValue": str(number)},
-        )
-    return number
 
 
 def part_algorithms(upload: Upload) -> tuple[str, ...]:

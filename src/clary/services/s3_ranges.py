@@ -9,6 +9,7 @@ from typing import Any
 
 from clary.errors import S3Fault
 from clary.objects.base import Object
+from clary.services.s3_gate import check_part_number
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
 
@@ -29,15 +30,15 @@ class Stretch:
 def asked_stretch(request: Mapping[str, Any], found: Object) -> Stretch:
     """From Range or PartNumber. As S3 does, a Range that makes no sense is as if it were not there.
 
-    Raises S3Fault InvalidRange (416), InvalidPartNumber (416) or InvalidRequest.
+    Raises S3Fault InvalidRange (416), InvalidPartNumber (416), InvalidArgument or InvalidRequest.
     """
     header, number = request.get("Range"), request.get("PartNumber")
-    if header and number:
+    if header and number is not None:
         raise S3Fault(
             "Cannot specify both Range header and partNumber query parameter", code="InvalidRequest"
         )
-    if number:
-        return _part(int(number), found)
+    if number is not None:
+        return _part(check_part_number(request), found)
     match = _RANGE.fullmatch(header) if header else None
     if header is None or match is None:
         return Stretch(0, found.size)

@@ -57,6 +57,9 @@ def test_parts_by_number() -> None:
     assert asked_stretch({"PartNumber": 1}, make(0)) == Stretch(0, 0)
     for request, code in (
         ({"PartNumber": 4}, "InvalidPartNumber"),
+        ({"PartNumber": 0}, "InvalidArgument"),
+        ({"PartNumber": -1}, "InvalidArgument"),
+        ({"PartNumber": 10_001}, "InvalidArgument"),
         ({"PartNumber": 1, "Range": "bytes=0-1"}, "InvalidRequest"),
     ):
         with pytest.raises(S3Fault) as caught:
