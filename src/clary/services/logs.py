@@ -242,11 +242,10 @@ def _filter_token(token: str | None) -> Key:
     """The event to continue behind: its time, its offset and its stream."""
     if token is None:
         return (0, "", -1)
-    at_ms, _, rest = token.partition("/")
-    offset, _, name = rest.partition("/")
-    if not (at_ms.isdecimal() and offset.removeprefix("-").isdecimal()):
+    match = re.fullmatch(r"(\d{1,18})/(-?\d{1,18})/(.*)", token, re.ASCII | re.DOTALL)
+    if match is None:
         raise InvalidParameterException("The specified nextToken is invalid.")
-    return int(at_ms), name, int(offset)
+    return int(match[1]), match[3], int(match[2])
 
 
 def _write_filter_token(key: Key) -> str:
