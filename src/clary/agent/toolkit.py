@@ -40,6 +40,15 @@ class Program:
 
 def make_program(plan: Plan, places: Places, s3: S3) -> Program:
     """Raises ClientFault when nothing says what to run, or the code cannot be had."""
+    try:
+        return _program(plan, places, s3)
+    except RecursionError:
+        raise ClientFault(
+            "A hyperparameter is JSON with more levels than Python reads: nest it less."
+        ) from None
+
+
+def _program(plan: Plan, places: Places, s3: S3) -> Program:
     _refuse_unreachable(plan, places)
     if plan.entrypoint:
         cwd = "/" if places.confined else str(places.ml)

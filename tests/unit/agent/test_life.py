@@ -310,6 +310,7 @@ def test_a_plan_that_cannot_be_read_is_an_outcome_too(job: Any) -> None:
     [
         ({"hyperparameters": {}}, "Nothing says which program to run"),
         ({"hyperparameters": {"sagemaker_program": "a.py"}}, "sagemaker_submit_directory"),
+        ({"hyperparameters": {"deep": "[" * 2500}}, "A hyperparameter is JSON with more levels"),
         (
             {
                 "hyperparameters": {
