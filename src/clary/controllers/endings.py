@@ -42,6 +42,8 @@ def told(job: Resource, news: News, *, now: float) -> Resource:
 
 def ended(job: Resource, outcome: Outcome, *, now: float) -> Resource:
     """The row in its final status, with times, reason and artifacts."""
+    if not TRAINING_JOB.may_move(job.status, outcome.status):
+        outcome = replace(outcome, status="Stopped", secondary="Stopped")  # the stop came as it completed
     state = dict(job.state)
     if outcome.status == "Stopped" and outcome.secondary != "Stopped":
         state = enter(state, "Stopping", "Stopping the training job", at=min(outcome.at, now))

@@ -189,6 +189,16 @@ def test_a_running_job_is_stopped_through_the_runner(bench: Bench) -> None:
     assert statuses(bench.job("a"))[-1] == "Stopped"
 
 
+def test_a_job_that_completes_as_it_is_stopped_is_stopped_and_keeps_its_model(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    bench.runner.end(bench.folder("a"), started=1.0, ended=2.0, artifacts="s3://bucket/out/model.tar.gz")
+    bench.ask_to_stop("a")
+    bench.step()
+    assert (bench.job("a").status, statuses(bench.job("a"))[-1]) == ("Stopped", "Stopped")
+    assert bench.job("a").state["artifacts"] == "s3://bucket/out/model.tar.gz"
+
+
 def test_news_while_stopping_do_not_undo_the_stop(bench: Bench) -> None:
     bench.runner.obeys_stop = False
     bench.create("a")
