@@ -104,7 +104,7 @@ def retried(job: Resource, outcome: Outcome, *, now: float) -> Resource:
 
 def tidy(folder: Path) -> None:
     """Remove what only a running job needs: its data, environment and the plan with its key."""
-    for name in (contract.ML, "env", "tmp"):
+    for name in (contract.ML, "env", "tmp", "home", "nothing"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (contract.PLAN, contract.STOP):
         (folder / name).unlink(missing_ok=True)

@@ -23,15 +23,19 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """`read` are the offsets (bytes) up to which the files are now known; `complete` says nothing was left over."""
+    """`read` are the offsets (bytes) up to which the files are now known; `complete` says nothing was left over.
+
+    `has_moved` says that something was read, lines included that had to be dropped: they are not read again.
+    """
 
     events: tuple[Event, ...]
     points: tuple[Point, ...]
     read: Mapping[str, int]
     complete: bool
+    has_moved: bool
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.points)
+        return self.has_moved
 
 
 def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
@@ -48,7 +52,8 @@ def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
         complete = complete and at_end
     points = [Point(series, entry["name"], entry["at"], entry["value"]) for entry in found[contract.METRICS]]
     points += [point for entry in found[contract.USAGE] for point in _usage(entry, series)]
-    return News(tuple(found[contract.STORY]), tuple(points), offsets, complete)
+    has_moved = any(offset != read.get(name, 0) for name, offset in offsets.items())
+    return News(tuple(found[contract.STORY]), tuple(points), offsets, complete, has_moved)
 
 
 def log_size(folder: Path) -> int:
