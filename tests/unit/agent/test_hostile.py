@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tarfile
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from clary.agent import contract, main
 from clary.agent.checkpoints import Checkpoints
-from clary.agent.contract import Channel
+from clary.agent.contract import Channel, Outcome
 from clary.agent.contract import Checkpoints as Wanted
 from clary.agent.faults import ClientFault
 from clary.agent.places import open_own
@@ -150,3 +152,22 @@ def test_no_program_takes_another_jobs_mark(any_job: Any) -> None:
     program = "import os; print(os.environ['CLARY_JOB'])"
     any_job.run(any_job.script(program, environment={"CLARY_JOB": "another"}))
     assert any_job.log() == [any_job.folder.name]
+
+
+def test_a_job_that_filled_the_disk_makes_room_for_its_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, said = contract.write_outcome, Outcome("Failed", "Failed", 0.0, reason="my own words")
+    (tmp_path / contract.ML / "model").mkdir(parents=True)
+    (tmp_path / contract.ML / "model" / "big").write_text("big")
+
+    def write_if_there_is_room(folder: Path, outcome: Outcome) -> None:
+        if (folder / contract.ML).exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(folder, outcome)
+
+    monkeypatch.setattr(contract, "write_outcome", write_if_there_is_room)
+    monkeypatch.setattr(main.time, "sleep", lambda _seconds: None)
+    main._leave(tmp_path, said)
+    left = contract.read_outcome(tmp_path)
+    assert left is not None and left.reason == "my own words"
