@@ -34,10 +34,17 @@ def clary(tmp_path: Path) -> Iterator[Run]:
         run("down", home=home.name)
 
 
+def test_the_next_words_name_a_home_that_is_not_the_usual(clary: Run, tmp_path: Path) -> None:
+    other = str(tmp_path / "an other")
+    said = clary("up", "--port", "0", "--home", other).stdout
+    assert f"clary run --home '{other}' -- python" in said and f"$(clary env --home '{other}')" in said
+
+
 def test_up_status_down(clary: Run, tmp_path: Path) -> None:
     assert clary("status").returncode == 3
     started = clary("up", "--port", "0")
     assert started.returncode == 0, started.stderr
+    assert 'next: eval "$(clary env)"' in started.stdout
     endpoint = re.search(r"http://127\.0\.0\.1:\d+", started.stdout)
     assert endpoint is not None
     said = clary("status", "--json")

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from clary.cli.options import home_option, server_options, settings_of
+from clary.client.server import home_words
 from clary.server import home
 
 START_S = 30.0
@@ -53,7 +54,8 @@ def up_command(ctx: click.Context, /, **given: Any) -> None:
             said = written.read()[-2000:].decode("utf-8", "replace").strip()
         raise click.ClickException(f"the server did not start:\n{said}")
     click.echo(f"up: {_describe(settings.home)}")
-    click.echo('next: eval "$(clary env)", or clary run -- python your_script.py')
+    words = home_words(settings.home)
+    click.echo(f'next: eval "$(clary env{words})", or clary run{words} -- python your_script.py')
     ctx.exit(0)
 
 
