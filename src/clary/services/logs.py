@@ -54,6 +54,7 @@ class Stream:
 
 @operation("logs", "DescribeLogGroups")
 def describe_log_groups(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The three groups there are: of training, processing and transform jobs."""
     prefix = request.get("logGroupNamePrefix", "")
     pattern = request.get("logGroupNamePattern", "")
     names = [name for name in sorted(GROUPS) if name.startswith(prefix) and pattern.lower() in name.lower()]
@@ -64,6 +65,7 @@ def describe_log_groups(context: Context, request: Mapping[str, Any]) -> Mapping
 
 @operation("logs", "DescribeLogStreams")
 def describe_log_streams(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The streams of a group, one for each host of a job, by name or by the time of the last event."""
     group = _group(request)
     prefix = request.get("logStreamNamePrefix", "")
     by_time = request.get("orderBy") == "LastEventTime"

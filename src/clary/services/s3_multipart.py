@@ -29,6 +29,7 @@ _COMBINABLE = frozenset({"crc32", "crc32c", "crc64nvme"})
 
 @s3_operation("CreateMultipartUpload")
 def create_multipart_upload(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Begin an upload in parts."""
     require_bucket(context, request["Bucket"])
     algorithm = (request.get("ChecksumAlgorithm") or "").lower()
     kind = _checksum_type(algorithm, request.get("ChecksumType"))
@@ -41,6 +42,7 @@ def create_multipart_upload(context: Context, request: Mapping[str, Any]) -> Map
 
 @s3_operation("UploadPart")
 def upload_part(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Store a part of an upload, checked as PutObject's content is."""
     number = check_part_number(request)
     upload = context.objects.upload(request["Bucket"], request["Key"], request["UploadId"])
     with context.objects.stage() as staged:
@@ -63,6 +65,7 @@ def upload_part(context: Context, request: Mapping[str, Any]) -> Mapping[str, An
 
 @s3_operation("CompleteMultipartUpload")
 def complete_multipart_upload(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Make the object of the parts named; asked again after a lost answer, the answer is the same."""
     bucket, key = request["Bucket"], request["Key"]
     try:
         upload = context.objects.upload(bucket, key, request["UploadId"])
@@ -80,6 +83,7 @@ def complete_multipart_upload(context: Context, request: Mapping[str, Any]) -> M
 
 @s3_operation("AbortMultipartUpload")
 def abort_multipart_upload(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Forget an upload and its parts."""
     upload = context.objects.upload(request["Bucket"], request["Key"], request["UploadId"])
     context.objects.abort_upload(upload)
     return {}
