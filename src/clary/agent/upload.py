@@ -8,9 +8,10 @@ from pathlib import Path
 from queue import Queue
 from types import TracebackType
 
+from clary.agent.download import CHUNK
 from clary.agent.faults import ClientFault, Fault
 from clary.agent.places import open_own
-from clary.agent.s3 import CHUNK, S3, Location, tag
+from clary.agent.s3 import S3, Location, tag
 
 PART = 16 << 20
 """Parts grow by half this much every thousand, so that the 10,000 allowed reach 5 TB and more."""
