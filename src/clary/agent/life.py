@@ -188,7 +188,8 @@ class Life:
     def _save(self, outcome: Outcome) -> Outcome:
         """After a failure only the output and the checkpoints, as in SageMaker; the model in every other case."""
         try:
-            self._story.tell("Uploading", UPLOADING)
+            if outcome.secondary != "MaxRuntimeExceeded":  # a job out of time is Stopping until its end
+                self._story.tell("Uploading", UPLOADING)
             self._finish_checkpoints()
             data = self._places.left("output/data")
             if data and any(data.iterdir()):

@@ -220,7 +220,7 @@ def test_the_time_limit_stops_the_job_and_keeps_the_model(any_job: Any) -> None:
     outcome = any_job.run(any_job.script(HANDLER, max_runtime_s=3.0))
     assert (outcome.status, outcome.secondary) == ("Stopped", "MaxRuntimeExceeded")
     assert any_job.s3.archive("out/job/output/model.tar.gz") == {"saved": b"in time"}
-    assert any_job.story() == ["Training", "Stopping", "Uploading"]
+    assert any_job.story() == ["Training", "Stopping"]
 
 
 def test_a_stop_before_the_start_runs_nothing(job: Any) -> None:
