@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from clary.domain.names import Account
@@ -53,6 +54,7 @@ def client(service: str, gateway: Gateway, *, secret: str = KEY.secret) -> Any:
         region_name="us-east-1",
         aws_access_key_id=KEY.access_key_id,
         aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1, "mode": "standard"}),
     )
 
     def send(request: Any, **_: Any) -> AWSResponse:
@@ -156,7 +158,6 @@ def test_our_own_fault_is_logged_and_tells_the_client_nothing(
         raise RuntimeError("internal detail")
 
     sagemaker = client("sagemaker", Gateway(world, operations={("sagemaker", "StopTrainingJob"): fail}))
-    sagemaker.meta.config.retries = {"total_max_attempts": 1}
     with caplog.at_level(logging.ERROR):
         code, message, status = refusal(sagemaker.stop_training_job, TrainingJobName="a")
     assert (code, status) == ("InternalFailure", 500)
