@@ -1,0 +1,1 @@
+"""Tuning: what to run next, when to stop a job, when a study is done."""
