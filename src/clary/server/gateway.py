@@ -31,7 +31,8 @@ from clary.wire.validate import validate
 log = logging.getLogger("clary.server")
 
 # Published lists that do not bound us: any name of an instance type is accepted, the table of types says what it means.
-OPEN_ENUMS = ("TrainingInstanceType",)
+# A strategy may come from a plug-in; the service knows the names there are.
+OPEN_ENUMS = ("TrainingInstanceType", "HyperParameterTuningJobStrategyType")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 from clary.agent.contract import Access
 from clary.controllers.jobs import Jobs, Means
 from clary.controllers.loop import Loop
+from clary.controllers.tuner import Means as TunerMeans
+from clary.controllers.tuner import Tuner
 from clary.domain.names import Account
 from clary.objects.disk import DiskObjects
 from clary.runners.environments import OneEnvironment
@@ -33,6 +35,7 @@ SERVICES = (
     *("identity", "logs", "metrics", "tags"),
     "s3",
     *("training", "training_list"),
+    *("tuning", "tuning_list"),
 )
 
 
@@ -72,21 +75,36 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         owner=owner,
         access=key_maker(store, settings, endpoint=endpoint, ca_bundle=ca_bundle),
         new_id=random_hex,
-        changed=lambda status: changes.bump(status=status),
+        changed=lambda status: job_changed(status),
     )
     jobs = Jobs(means)
     loop = Loop("jobs", jobs.step, time.time)
+    tuner = Tuner(TunerMeans(store, account, settings, owner, changed=lambda: study_changed()))
+    tuner_loop = Loop("tuner", tuner.step, time.time)
+
+    def job_changed(status: bool) -> None:
+        if status:
+            tuner_loop.wake()
+        changes.bump(status=status)
+
+    def study_changed() -> None:
+        loop.wake()
+        changes.bump(status=True)
 
     def changed() -> None:
         loop.wake()
+        tuner_loop.wake()
         changes.bump(status=True)
 
     def start() -> None:
         objects.sweep()
         jobs.resume(time.time())
+        tuner.resume(time.time())
         loop.start()
+        tuner_loop.start()
 
     def close() -> None:
+        tuner_loop.stop()
         loop.stop()
         store.close()
 

@@ -15,13 +15,14 @@ from clary.tuning.strategy import Observation, Proposal, usable
 from clary.tuning.targets import prepare
 
 DEFAULT_JOBS_AHEAD = 20
+LARGEST_OPENING = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Bayesian:
     """`jobs` is the study's MaxNumberOfTrainingJobs, which sets how much exploring still pays; None if unlimited.
 
-    The first `first` jobs are drawn at random, spread apart. After that:
+    The first jobs are drawn at random, spread apart (`opening`). After that:
 
     1. hyperparameters of the process are slice-sampled from the finished jobs (see `kernel`, `sampling`);
     2. children that still run are taken in at their predicted mean (fantasies), so that their uncertainty is gone
@@ -31,10 +32,17 @@ class Bayesian:
     """
 
     jobs: int | None = None
-    first: int = 3
+    first: int | None = None
     samples: int = 10
     steps: int = 14
-    patience: float = 0.5
+    patience: float = 10.0
+
+    @property
+    def opening(self) -> int:
+        """How many jobs are spread at random first: `first`, or 4 of 15, at least 3 and at most 8."""
+        if self.first is not None:
+            return self.first
+        return LARGEST_OPENING if self.jobs is None else min(max(self.jobs * 4 // 15, 3), LARGEST_OPENING)
 
     def propose(
         self,
@@ -53,7 +61,7 @@ class Bayesian:
         done = space.encode_all([each.values for each in known])
         model: Model | None = None
         for number in range(started, started + n):
-            if len(done) + len(running) < self.first or not len(done):
+            if len(done) + len(running) < self.opening or not len(done):
                 unit = spread_out(space, np.concatenate([done, running]), rng)
                 proposals.append(Proposal(space.decode(unit), "one of the first, spread at random"))
             else:

@@ -32,9 +32,10 @@ EDGE = 1e-6
 class Prior:
     """Centres and widths of the normal priors on the logarithms."""
 
-    length: tuple[float, float] = (float(np.log(0.4)), 0.6)
+    length: tuple[float, float] = (float(np.log(0.25)), 0.6)
+    category: tuple[float, float] = (float(np.log(1.0)), 0.7)
     amplitude: tuple[float, float] = (0.0, 0.6)
-    noise: tuple[float, float] = (float(np.log(0.1)), 0.9)
+    noise: tuple[float, float] = (float(np.log(0.05)), 0.9)
     warp: tuple[float, float] = (0.0, 0.35)
 
 
@@ -72,7 +73,8 @@ class Kernel:
     def _table(self) -> Floats:
         groups = len(self.space.ranges)
         wider = 0.5 * np.log(max(groups, 1))  # in more dimensions points lie further apart
-        rows = [(self.prior.length[0] + wider, self.prior.length[1])] * groups
+        numeric = (self.prior.length[0] + wider, self.prior.length[1])
+        rows = [self.prior.category if isinstance(r, Categorical) else numeric for r in self.space.ranges]
         rows += [self.prior.amplitude, self.prior.noise]
         rows += [self.prior.warp] * (2 * len(self.warped))
         return np.array(rows)

@@ -240,7 +240,10 @@ def _inside(each: Range, text: str) -> bool:
         value = float(text)
     except ValueError:
         return False
-    return float(each.low) <= value <= float(each.high)
+    if not math.isfinite(value):
+        return False
+    whole = isinstance(each, Continuous) or value == round(value)
+    return float(each.low) <= value <= float(each.high) and whole
 
 
 def _to_unit(value: float, low: float, high: float, scaling: Scaling) -> float:
