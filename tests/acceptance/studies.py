@@ -87,7 +87,9 @@ def describe(server: ServerProcess, name: str) -> dict[str, Any]:
     return described
 
 
-def wait(server: ServerProcess, name: str, *, until: Sequence[str] = ("Completed", "Failed", "Stopped")) -> dict[str, Any]:
+def wait(
+    server: ServerProcess, name: str, *, until: Sequence[str] = ("Completed", "Failed", "Stopped")
+) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         described = describe(server, name)

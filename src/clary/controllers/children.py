@@ -44,9 +44,7 @@ class Children:
                 raise
 
     def stop(self, name: str, now: float) -> None:
-        self.store.update(
-            KIND, name, lambda row: replace(row, **stopping(row.status, row.state, now=now))
-        )
+        self.store.update(KIND, name, lambda row: replace(row, **stopping(row.status, row.state, now=now)))
 
 
 def _open(state: State) -> list[str]:

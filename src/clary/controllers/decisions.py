@@ -1,12 +1,13 @@
-"""Which running children to stop, and whether the study is done: the pure rules of `tuning`, applied to a study's rows."""
+"""Which running children to stop, and whether the study is done: the rules of `tuning`, applied to rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clary.controllers.children import Curves
+from clary.controllers.proposals import hyperband_of
 from clary.controllers.studies import end, open_children
 from clary.domain import studies
 from clary.domain.studies import is_open
@@ -17,7 +18,7 @@ from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation
 
 State = Mapping[str, Any]
-Rule = Callable[[tuple[float, ...], int], Decision | None]
+Curve = Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +53,55 @@ class Sight:
 
 
 def stop_early(sight: Sight, state: State) -> State:
-    """With a `decision` for each child that the study's rule stops now."""
+    """With a `decision` for each child that the study's rule stops now, and `looks` where the rule keeps a record."""
     config = sight.study.spec["HyperParameterTuningJobConfig"]
-    if config.get("TrainingJobEarlyStoppingType", "Off") != "Auto":
+    if config["Strategy"] == "Hyperband":
+        decide = _by_hyperband
+    elif config.get("TrainingJobEarlyStoppingType", "Off") == "Auto":
+        decide = _by_median
+    else:
         return state
-    candidates = {
+    running = {
         name: curve
         for name, child in open_children(state).items()
         if "decision" not in child and (curve := sight.running(name, child))
     }
-    if not candidates:
-        return state
+    changed = decide(sight, state, running) if running else {}
+    return {**state, "children": {**state["children"], **changed}} if changed else state
+
+
+def _by_median(sight: Sight, state: State, running: Curve) -> dict[str, State]:
     earlier = sight.observed(state)
-    maximize = studies.maximizes(sight.study.spec)
-    decided = dict(state["children"])
-    for name, curve in candidates.items():
-        decision = stopping.decide(curve, earlier, maximize=maximize)
-        if decision is not None and decision.stop:
-            decided[name] = {**decided[name], "decision": recorded(decision)}
-    return state if decided == state["children"] else {**state, "children": decided}
+    changed: dict[str, State] = {}
+    for name, curve in running.items():
+        found = stopping.decide(curve, earlier, maximize=studies.maximizes(sight.study.spec))
+        if found is not None and found.stop:
+            changed[name] = {**state["children"][name], "decision": recorded(found)}
+    return changed
+
+
+def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State]:
+    spec = sight.study.spec
+    changed: dict[str, State] = {}
+    for name, curve in running.items():
+        child = state["children"][name]
+        looks = child.get("looks", [])
+        others = {
+            other["draw"] - 1: sight.running(n, other) if is_open(other) else sight.ended(n, other)
+            for n, other in state["children"].items()
+            if n != name and other["definition"] == child["definition"]
+        }
+        found = hyperband_of(spec, studies.definitions(spec)[child["definition"]]).decide(
+            child["draw"] - 1,
+            curve,
+            others,
+            maximize=studies.maximizes(spec),
+            decided=looks[-1]["step"] if looks else 0,
+        )
+        if found is not None:
+            stops = {"decision": recorded(found)} if found.stop else {}
+            changed[name] = {**child, "looks": [*looks, recorded(found)], **stops}
+    return changed
 
 
 def recorded(decision: Decision) -> dict[str, Any]:
@@ -84,7 +115,9 @@ def complete(sight: Sight, state: State, now: float) -> State:
         return state
     criteria = Criteria(
         target=given.get("TargetObjectiveMetricValue"),
-        max_not_improving=given.get("BestObjectiveNotImproving", {}).get("MaxNumberOfTrainingJobsNotImproving"),
+        max_not_improving=given.get("BestObjectiveNotImproving", {}).get(
+            "MaxNumberOfTrainingJobsNotImproving"
+        ),
         convergence=given.get("ConvergenceDetected", {}).get("CompleteOnConvergence") == "Enabled",
     )
     running = [sight.running(name, child) for name, child in open_children(state).items()]

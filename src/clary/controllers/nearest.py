@@ -14,7 +14,9 @@ SHOWN = 3
 def explain(logs: Path, metric: str, regex: str) -> str:
     """A sentence for people. `logs` is the folder of a job's log files (`<epoch ms>\\t<text>` lines)."""
     found = nearest(regex, _lines(logs), metric=metric)
-    told = f"The regex {regex!r} of the objective metric {metric!r} matched no line of the training job's log."
+    told = (
+        f"The regex {regex!r} of the objective metric {metric!r} matched no line of the training job's log."
+    )
     if not found:
         return f"{told} The log is empty: print the objective to stdout or stderr."
     shown = "; ".join(repr(line) for line in found)

@@ -14,6 +14,7 @@ from clary.domain.studies import is_open
 from clary.store.base import Resource
 from clary.tuning.bayesian import Bayesian
 from clary.tuning.grid import Grid
+from clary.tuning.hyperband import Hyperband, resource_limit
 from clary.tuning.random import Random
 from clary.tuning.requests import space_of
 from clary.tuning.strategy import ENTRY_POINT_GROUP, Observation, Strategy, find
@@ -70,14 +71,12 @@ def _in_turn(study: Resource, draws: Mapping[int, State]) -> list[int]:
     return sorted(indexes, key=lambda index: sum(c["definition"] == index for c in draws.values()))
 
 
-def propose(
-    study: Resource, state: State, index: int, draw: int, curves: Curves
-) -> dict[str, Any] | None:
+def propose(study: Resource, state: State, index: int, draw: int, curves: Curves) -> dict[str, Any] | None:
     """`values` and `why`; None when the strategy has no more to give."""
     definition = studies.definitions(study.spec)[index]
     space = space_of(studies.ranges(study.spec, definition))
     own = [child for child in state["children"].values() if child["definition"] == index]
-    proposals = strategy_of(study.spec).propose(
+    proposals = strategy_of(study.spec, definition).propose(
         space,
         observations(state, index, curves),
         [child["values"] for child in own if is_open(child)],
@@ -109,13 +108,22 @@ def observations(state: State, index: int, curves: Curves) -> Sequence[Observati
     return known
 
 
-def strategy_of(spec: State) -> Strategy:
+def strategy_of(spec: State, definition: State) -> Strategy:
     """Raises ValidationException for a name that neither Clary nor an installed plug-in has."""
     jobs = spec["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     own: dict[str, Callable[[], Strategy]] = {
         "Random": Random,
         "Grid": Grid,
         "Bayesian": lambda: Bayesian(jobs=jobs),
+        "Hyperband": lambda: hyperband_of(spec, definition),
     }
     plugins = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
     return find(spec["HyperParameterTuningJobConfig"]["Strategy"], own, plugins)
+
+
+def hyperband_of(spec: State, definition: State) -> Hyperband:
+    config = spec["HyperParameterTuningJobConfig"]
+    given = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    most = given.get("MaxResource") or resource_limit(definition.get("StaticHyperParameters", {}))
+    jobs = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
+    return Hyperband(most, given.get("MinResource", 1), jobs=jobs)

@@ -114,12 +114,19 @@ def _gives_values(study: Resource, state: State, rows: Rows) -> bool:
 
 def _all_ran(study: Resource, state: State) -> dict[str, Any] | None:
     children = state["children"]
-    if open_children(state) or repetitions(children) or not (
-        state.get("exhausted") or len(studies.outcomes(children.values())) >= studies.most_jobs(study.spec)
+    if (
+        open_children(state)
+        or repetitions(children)
+        or not (
+            state.get("exhausted")
+            or len(studies.outcomes(children.values())) >= studies.most_jobs(study.spec)
+        )
     ):
         return None
     if any(value_of(child) is not None for child in children.values()):
-        why = "every configuration has run" if state.get("exhausted") else "MaxNumberOfTrainingJobs was reached"
+        why = (
+            "every configuration has run" if state.get("exhausted") else "MaxNumberOfTrainingJobs was reached"
+        )
         return end("Completed", why)
     if reason := silence(state):
         return end("Failed", "no child gives a value of the objective", reason)

@@ -153,9 +153,7 @@ class Tuner:
         text = error.message if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
         ending = studies.end("Failed", "its turns failed", f"InternalServerError: {text}")
         held.faults = 0
-        self._apply(
-            held, lambda row: replace(row, state={"ending": ending, **row.state}, modified=now), now
-        )
+        self._apply(held, lambda row: replace(row, state={"ending": ending, **row.state}, modified=now), now)
 
     def _write(self, held: Held, state: State, now: float) -> bool:
         return self._apply(held, lambda row: replace(row, state=state, modified=now), now) is not None

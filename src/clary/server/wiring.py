@@ -65,6 +65,17 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     owner = home.open_identity(settings.home, store, account)
     objects = DiskObjects(store.engine, settings.objects, new_id=random_hex)
     changes = Changes(start=time.time_ns() // 1_000)
+
+    def job_changed(status: bool) -> None:
+        if status:
+            loops[1].wake()
+        changes.bump(status=status)
+
+    def changed() -> None:
+        for loop in loops:
+            loop.wake()
+        changes.bump(status=True)
+
     means = Means(
         store=store,
         runner=LocalRunner(sandbox),
@@ -75,37 +86,22 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         owner=owner,
         access=key_maker(store, settings, endpoint=endpoint, ca_bundle=ca_bundle),
         new_id=random_hex,
-        changed=lambda status: job_changed(status),
+        changed=job_changed,
     )
     jobs = Jobs(means)
-    loop = Loop("jobs", jobs.step, time.time)
-    tuner = Tuner(TunerMeans(store, account, settings, owner, changed=lambda: study_changed()))
-    tuner_loop = Loop("tuner", tuner.step, time.time)
-
-    def job_changed(status: bool) -> None:
-        if status:
-            tuner_loop.wake()
-        changes.bump(status=status)
-
-    def study_changed() -> None:
-        loop.wake()
-        changes.bump(status=True)
-
-    def changed() -> None:
-        loop.wake()
-        tuner_loop.wake()
-        changes.bump(status=True)
+    tuner = Tuner(TunerMeans(store, account, settings, owner, changed))
+    loops = (Loop("jobs", jobs.step, time.time), Loop("tuner", tuner.step, time.time))
 
     def start() -> None:
         objects.sweep()
         jobs.resume(time.time())
         tuner.resume(time.time())
-        loop.start()
-        tuner_loop.start()
+        for loop in loops:
+            loop.start()
 
     def close() -> None:
-        tuner_loop.stop()
-        loop.stop()
+        for loop in reversed(loops):
+            loop.stop()
         store.close()
 
     world = World(account, settings, store, objects, time.time, random_hex, changed)

@@ -1,4 +1,4 @@
-"""Tuning jobs: Create, Describe, Stop, Delete. (`tuning_list` lists them and their children, `tuning_rules` checks them.)"""
+"""Tuning jobs: Create, Describe, Stop, Delete. (`tuning_list` lists them and their children, `tuning_rules` checks.)"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Autotune: what a request leaves open is filled in, as it says that it may be.
 
-    ParameterRanges     each of AutoParameters becomes a range around its ValueHint
-    ResourceLimits      MaxNumberOfTrainingJobs
-    early stopping      Auto, where it can be
-    completion          on convergence
-    RetryStrategy       of each training definition
+ParameterRanges     each of AutoParameters becomes a range around its ValueHint
+ResourceLimits      MaxNumberOfTrainingJobs
+early stopping      Auto, where it can be
+completion          on convergence
+RetryStrategy       of each training definition
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ Document = Mapping[str, Any]
 JOBS = 30
 RETRIES = 3
 FACTOR = 10.0
-TRUTHS = {"true": ("true", "false"), "false": ("true", "false"), "True": ("True", "False"), "False": ("True", "False")}
+TRUTHS = {
+    "true": ("true", "false"),
+    "false": ("true", "false"),
+    "True": ("True", "False"),
+    "False": ("True", "False"),
+}
 
 
 def filled(spec: Document) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from clary.errors import ValidationException
 from clary.services import training_rules
 from clary.services.operations import Context
 from clary.services.tuning_warmstart import check_warm_start
+from clary.tuning.hyperband import MAX_RESOURCE, RESOURCE_KEYS, resource_limit
 from clary.tuning.requests import space_of
 
 Request = Mapping[str, Any]
@@ -21,10 +22,9 @@ Request = Mapping[str, Any]
 MOST_TUNED = 30
 MOST_HYPERPARAMETERS = 100
 MOST_PARALLEL = 100
-MOST_RESOURCE = 20_000
-EPOCH_PARAMETERS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 NO_METRIC = (
-    "A metric is required for this hyperparameter tuning job objective. Provide a metric in the metric definitions."
+    "A metric is required for this hyperparameter tuning job objective. "
+    "Provide a metric in the metric definitions."
 )
 
 
@@ -81,10 +81,17 @@ def _names(spec: Request) -> Iterator[str]:
     for name in sorted({name for name in names if name and names.count(name) > 1}):
         yield f"TrainingJobDefinitions: two definitions are named {name!r}; names must be unique"
     config = spec["HyperParameterTuningJobConfig"]
-    for field, own in (("ParameterRanges", "HyperParameterRanges"), ("HyperParameterTuningJobObjective", "TuningObjective")):
+    for field, own in (
+        ("ParameterRanges", "HyperParameterRanges"),
+        ("HyperParameterTuningJobObjective", "TuningObjective"),
+    ):
         if config.get(field):
             yield f"HyperParameterTuningJobConfig.{field}: with TrainingJobDefinitions each has its own {own} instead"
-    types = {each["TuningObjective"]["Type"] for each in spec["TrainingJobDefinitions"] if "TuningObjective" in each}
+    types = {
+        each["TuningObjective"]["Type"]
+        for each in spec["TrainingJobDefinitions"]
+        if "TuningObjective" in each
+    }
     if len(types) > 1:
         yield "TrainingJobDefinitions: the TuningObjective of all must have one Type, so that they can be compared"
 
@@ -115,24 +122,25 @@ def _strategy_config(spec: Request) -> Iterator[str]:
         if most is None:
             yield (
                 f"{field}.MaxResource is required: it is not given, and {path}.StaticHyperParameters has none of "
-                f"{', '.join(EPOCH_PARAMETERS)} as a whole number to take it from"
+                f"{', '.join(RESOURCE_KEYS)} as a whole number to take it from"
             )
-        elif most > MOST_RESOURCE:
-            yield f"{field}.MaxResource {most} is more than {MOST_RESOURCE}"
+        elif most > MAX_RESOURCE:
+            yield f"{field}.MaxResource {most} is more than {MAX_RESOURCE}"
         elif hyperband.get("MinResource", 1) > most:
             yield f"{field}.MinResource {hyperband['MinResource']} is more than MaxResource {most}"
 
 
 def max_resource(spec: Request, definition: Request) -> int | None:
     """Hyperband's MaxResource: as given, else the epochs among the static hyperparameters."""
-    config = spec["HyperParameterTuningJobConfig"].get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    config = (
+        spec["HyperParameterTuningJobConfig"].get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    )
     if "MaxResource" in config:
         return int(config["MaxResource"])
-    for name in EPOCH_PARAMETERS:
-        text = definition.get("StaticHyperParameters", {}).get(name, "").strip("\"'")
-        if text.isdigit() and int(text) >= 1:
-            return int(text)
-    return None
+    try:
+        return resource_limit(definition.get("StaticHyperParameters", {}))
+    except ValidationException:
+        return None
 
 
 def _grid(spec: Request) -> Iterator[str]:
@@ -166,7 +174,9 @@ def _objective(spec: Request, path: str, definition: Request) -> Iterator[str]:
     goal = studies.objective(spec, definition)
     if not goal:
         field = "TuningObjective" if "TrainingJobDefinitions" in spec else None
-        where = f"{path}.{field}" if field else "HyperParameterTuningJobConfig.HyperParameterTuningJobObjective"
+        where = (
+            f"{path}.{field}" if field else "HyperParameterTuningJobConfig.HyperParameterTuningJobObjective"
+        )
         yield f"{where} is required"
         return
     names = [entry["Name"] for entry in definition["AlgorithmSpecification"].get("MetricDefinitions", ())]
@@ -212,7 +222,7 @@ def _each_range(where: str, given: Request) -> Iterator[str]:
                 yield f"{where}.{kind}: {fault.message}"
 
 
-def _resources(spec: Request, path: str, definition: Request) -> Iterator[str]:
+def _resources(_: Request, path: str, definition: Request) -> Iterator[str]:
     if "ResourceConfig" in definition and "HyperParameterTuningResourceConfig" in definition:
         yield f"{path}: give either ResourceConfig or HyperParameterTuningResourceConfig, not both"
 

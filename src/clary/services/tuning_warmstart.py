@@ -21,7 +21,7 @@ from clary.tuning.warmstart import Study, faults, merge
 
 Document = Mapping[str, Any]
 
-# What the SDKs put among the hyperparameters says where the code lies: it differs from study to study and means nothing.
+# What the SDKs put among the hyperparameters says where the code lies: it differs each time and means nothing.
 RESERVED = "sagemaker_"
 
 
@@ -30,7 +30,9 @@ def check_warm_start(context: Context, spec: Document) -> list[str]:
     if "WarmStartConfig" not in spec:
         return []
     if "TrainingJobDefinitions" in spec:
-        return ["WarmStartConfig is for a study with one TrainingJobDefinition, not for TrainingJobDefinitions"]
+        return [
+            "WarmStartConfig is for a study with one TrainingJobDefinition, not for TrainingJobDefinitions"
+        ]
     names = _names(spec)
     found = {name: context.store.get(TUNING_JOB.name, name) for name in names}
     missing = [name for name, parent in found.items() if parent is None]
