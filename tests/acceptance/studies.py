@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from tests.acceptance.programs import BUCKET, pack
 from tests.server_process import ServerProcess
@@ -111,3 +117,13 @@ def children(server: ServerProcess, name: str, **request: Any) -> list[dict[str,
         if "NextToken" not in page:
             return found
         token = {"NextToken": page["NextToken"]}
+
+
+def page(server: ServerProcess, path: str) -> dict[str, Any]:
+    """One of Clary's own pages, asked for with a signature for service `clary`."""
+    request = AWSRequest("GET", server.url + path)
+    keys = Credentials(server.access_key_id, server.secret_access_key)
+    SigV4Auth(keys, "clary", server.region).add_auth(request)
+    with urllib.request.urlopen(urllib.request.Request(request.url, headers=dict(request.headers))) as answer:
+        document: dict[str, Any] = json.load(answer)
+    return document

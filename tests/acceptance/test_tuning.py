@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.acceptance import programs
-from tests.acceptance.studies import RANGES, children, definition, describe, study, wait
+from tests.acceptance.studies import RANGES, children, definition, describe, page, study, wait
 from tests.server_process import ServerProcess
 
 STEPS = """
@@ -143,6 +144,11 @@ def test_early_stopping_stops_and_says_why(shared_server: ServerProcess) -> None
     assert stopped
     assert described["TrainingJobStatusCounters"]["Stopped"] == len(stopped)
     assert all(each["ObjectiveStatus"] == "Succeeded" for each in stopped)
+    told = {each["name"]: each for each in page(shared_server, f"/_clary/tuning/{name}")["children"]}
+    for each in stopped:
+        decision = told[each["TrainingJobName"]]["decision"]
+        assert decision["value"] < decision["threshold"]
+        assert decision["jobs"] >= 5
 
 
 def test_a_target_ends_the_study(shared_server: ServerProcess) -> None:
@@ -177,6 +183,20 @@ def test_a_finished_study_is_extended_by_more_jobs(shared_server: ServerProcess)
                 "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "nobody"}],
             },
         )
+
+
+def test_what_the_study_believes_can_be_read(shared_server: ServerProcess) -> None:
+    name = study(shared_server, jobs=6, parallel=3, config={"Strategy": "Bayesian"})
+    wait(shared_server, name)
+    told = page(shared_server, f"/_clary/tuning/{name}")
+    assert told["status"] == "Completed"
+    assert "MaxNumberOfTrainingJobs" in told["why"]
+    (response,) = told["definitions"][0]["belief"]["responses"]
+    assert response["name"] == "rate"
+    assert len(response["values"]) == len(response["mean"]) == len(response["low"])
+    assert all(each["why"] for each in told["children"])
+    with pytest.raises(HTTPError, match="400"):
+        page(shared_server, "/_clary/tuning/nobody")
 
 
 def test_several_training_definitions(shared_server: ServerProcess) -> None:

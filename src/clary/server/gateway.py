@@ -56,6 +56,10 @@ class Gateway:
         self._operations = operations
         self._verifier = Verifier()
 
+    @property
+    def store(self) -> Store:
+        return self._world.store
+
     def answer(self, request: HttpRequest) -> HttpResponse:
         request_id = secrets.token_hex(8).upper()
         found = route(request)

@@ -6,6 +6,7 @@ Each rule names the field and the fix.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
 from math import prod
 from typing import Any
 
@@ -15,10 +16,13 @@ from clary.services import training_rules
 from clary.services.operations import Context
 from clary.services.tuning_warmstart import check_warm_start
 from clary.tuning.hyperband import MAX_RESOURCE, RESOURCE_KEYS, resource_limit
+from clary.tuning.random import Random
 from clary.tuning.requests import space_of
+from clary.tuning.strategy import ENTRY_POINT_GROUP, find
 
 Request = Mapping[str, Any]
 
+STRATEGIES = ("Bayesian", "Random", "Hyperband", "Grid")
 MOST_TUNED = 30
 MOST_HYPERPARAMETERS = 100
 MOST_PARALLEL = 100
@@ -56,6 +60,17 @@ def _located(spec: Request) -> list[tuple[str, Request]]:
 
 
 # -- the study
+
+
+def _strategy(spec: Request) -> Iterator[str]:
+    """One of SageMaker's, or one that an installed package brings."""
+    name = spec["HyperParameterTuningJobConfig"]["Strategy"]
+    if name in STRATEGIES:
+        return
+    try:
+        find(name, dict.fromkeys(STRATEGIES, Random), entry_points(group=ENTRY_POINT_GROUP))
+    except ValidationException as fault:
+        yield fault.message
 
 
 def _limits(spec: Request) -> Iterator[str]:
@@ -236,6 +251,7 @@ def _training(context: Context, spec: Request, path: str, definition: Request) -
 
 
 RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
+    _strategy,
     _limits,
     _names,
     _early_stopping,
