@@ -6,7 +6,7 @@ import json
 import time
 import urllib.request
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.auth import SigV4Auth
@@ -93,16 +93,15 @@ def describe(server: ServerProcess, name: str) -> dict[str, Any]:
     return described
 
 
-def wait(
-    server: ServerProcess, name: str, *, until: Sequence[str] = ("Completed", "Failed", "Stopped")
-) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_S
+def wait(server: ServerProcess, name: str, *, within_s: float = PATIENCE_S) -> dict[str, Any]:
+    """What Describe says once the study has ended."""
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         described = describe(server, name)
-        if described["HyperParameterTuningJobStatus"] in until:
+        if described["HyperParameterTuningJobStatus"] in {"Completed", "Failed", "Stopped"}:
             return described
         time.sleep(0.05)
-    raise AssertionError(f"{name} is still {described}")
+    raise AssertionError(f"{name} has not ended: {described}")
 
 
 def children(server: ServerProcess, name: str, **request: Any) -> list[dict[str, Any]]:

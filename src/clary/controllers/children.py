@@ -43,8 +43,11 @@ class Children:
             if taken.resource.state.get("tuning") != belongs:
                 raise
 
-    def stop(self, name: str, now: float) -> None:
-        self.store.update(KIND, name, lambda row: replace(row, **stopping(row.status, row.state, now=now)))
+    def stop(self, name: str, why: str, now: float) -> None:
+        def ask(row: Resource) -> Resource:
+            return replace(row, **stopping(row.status, row.state, now=now, why=why))
+
+        self.store.update(KIND, name, ask)
 
 
 def _open(state: State) -> list[str]:

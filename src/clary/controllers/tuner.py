@@ -143,7 +143,8 @@ class Tuner:
                 children.make(study, state, name, now)
                 acted = True
             elif rows[name].status == "InProgress" and ("ending" in state or "decision" in child):
-                children.stop(name, now)
+                early = f"early, since {child['decision']['reason']}" if "decision" in child else ""
+                children.stop(name, early or f"its tuning job ends, since {state['ending']['why']}", now)
                 acted = True
         if acted:
             self.means.changed()

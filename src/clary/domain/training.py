@@ -33,11 +33,15 @@ def beginning(
     }
 
 
-def stopping(status: str, state: Document, *, now: float) -> dict[str, Any]:
-    """The fields that change when a job is asked to stop: none when it is stopping already, or has ended."""
+def stopping(status: str, state: Document, *, now: float, why: str = "") -> dict[str, Any]:
+    """The fields that change when a job is asked to stop: none when it is stopping already, or has ended.
+
+    `why` is told in the message of its status, where it was not the user who asked.
+    """
     if status == "Stopping" or TRAINING_JOB.is_final(status):
         return {}
-    asked = enter(state, "Stopping", "Stopping the training job", at=now)
+    message = f"Stopping the training job: {why}" if why else "Stopping the training job"
+    asked = enter(state, "Stopping", message, at=now)
     return {"status": "Stopping", "state": asked, "modified": now, "due": now}
 
 

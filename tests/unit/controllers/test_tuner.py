@@ -408,6 +408,8 @@ def test_the_median_rule_stops_a_bad_child_and_says_why(bench: Bench) -> None:
         "jobs": 5,
         "reason": child["decision"]["reason"],
     }
+    said = [entry["StatusMessage"] for entry in bench.row(6).state["transitions"]]
+    assert f"Stopping the training job: early, since {child['decision']['reason']}" in said
     bench.end(7, 0.9, 0.9, 0.9)
     bench.step(2)
     assert bench.children()[6]["status"] == "Completed"
@@ -460,6 +462,38 @@ def test_a_strategy_that_raises_ends_the_study_with_its_word(
     assert bench.study().status == "Failed"
     assert "NobodyHasThis" in bench.study().state["ending"]["reason"]
     assert len(bench.rows("good")) == 1
+
+
+PLUG_IN = """
+from clary.tuning.strategy import Proposal
+
+class Corners:
+    def propose(self, space, history, pending, n, rng, *, maximize):
+        taken = len(history) + len(pending)
+        return [Proposal({"rate": str(float((taken + i) % 2))}, "a corner") for i in range(n)]
+"""
+
+
+def test_a_strategy_may_come_from_a_plug_in(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site"
+    (installed / "corners-1.dist-info").mkdir(parents=True)
+    (installed / "corners-1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: corners\nVersion: 1\n"
+    )
+    (installed / "corners-1.dist-info" / "entry_points.txt").write_text(
+        "[clary.strategies]\nCorners = corners:Corners\n"
+    )
+    (installed / "corners.py").write_text(PLUG_IN)
+    monkeypatch.syspath_prepend(str(installed))
+    bench.create(jobs=3, Strategy="Corners")
+    bench.finish()
+    assert [(c["values"]["rate"], c["why"]) for c in bench.children()] == [
+        ("0.0", "a corner"),
+        ("1.0", "a corner"),
+        ("0.0", "a corner"),
+    ]
 
 
 def test_another_server_takes_over_only_when_the_lease_has_ended(bench: Bench) -> None:
