@@ -96,8 +96,7 @@ def _failed(study: Resource, state: State, rows: Rows) -> dict[str, Any] | None:
     silent = Counter(child["definition"] for child in children.values() if is_silent(child))
     if any(count >= SILENT_CHILDREN for count in silent.values()):
         return end("Failed", "no child gives a value of the objective", silence(state))
-    attempts = _failures(children)
-    if len(attempts) >= ATTEMPTS and len(attempts) == len(_ended(children)):
+    if len(_failures(children)) >= ATTEMPTS:
         return end("Failed", "all children failed", failure_text(state))
     return None
 
@@ -109,6 +108,7 @@ def _gives_values(study: Resource, state: State, rows: Rows) -> bool:
         studies.objective(study.spec, given[state["children"][name]["definition"]])["MetricName"]
         in row.state.get("final_metrics", {})
         for name, row in rows.items()
+        if is_open(state["children"][name])
     )
 
 
@@ -135,14 +135,11 @@ def _all_ran(study: Resource, state: State) -> dict[str, Any] | None:
     return end("Failed", "no child gives a value", "No training job gave a value of the objective metric.")
 
 
-def _ended(children: Mapping[str, State]) -> list[State]:
-    return [child for child in studies.outcomes(children.values()).values() if not is_open(child)]
-
-
 def _failures(children: Mapping[str, State]) -> list[State]:
     """Configurations that failed for good."""
     waiting = [child["draw"] for child in repetitions(children)]
-    return [c for c in _ended(children) if c["status"] == "Failed" and c["draw"] not in waiting]
+    last = studies.outcomes(children.values())
+    return [child for draw, child in last.items() if child.get("status") == "Failed" and draw not in waiting]
 
 
 def failure_text(state: State) -> str:

@@ -22,6 +22,10 @@ from clary.tuning.strategy import Observation
 Document = Mapping[str, Any]
 
 FEWEST = 3
+TOLD = (
+    *("number", "definition", "values", "why", "created", "started", "ended"),
+    *("status", "objective", "reason", "decision", "looks"),
+)
 
 
 def read(store: Store, name: str) -> dict[str, Any]:
@@ -76,16 +80,4 @@ def _belief(study: Resource, index: int, ranges: Document, *, maximize: bool) ->
 
 def _child(name: str, child: Document) -> dict[str, Any]:
     """`decision`: why it was stopped early, if it was; `looks`: what Hyperband found at each rung."""
-    told = (
-        "number",
-        "values",
-        "why",
-        "status",
-        "objective",
-        "reason",
-        "decision",
-        "looks",
-        "started",
-        "ended",
-    )
-    return {"name": name, **{key: child[key] for key in told if key in child}}
+    return {"name": name, **{key: child[key] for key in TOLD if key in child}}

@@ -331,6 +331,32 @@ def test_children_that_all_fail_end_the_study_with_their_error(bench: Bench) -> 
     assert len(bench.rows()) == 5
 
 
+def test_failures_end_a_study_that_has_no_value_whatever_else_ended(bench: Bench) -> None:
+    bench.create(jobs=30, parallel=1)
+    bench.step()
+    bench.end(1)
+    for number in range(2, 7):
+        bench.step(2)
+        bench.end(number, status="Failed", **BROKEN)
+    bench.step(3)
+    assert bench.study().status == "Failed"
+    assert "after 5 attempts" in bench.study().state["ending"]["reason"]
+
+
+def test_failures_wait_for_a_child_that_gives_values(bench: Bench) -> None:
+    bench.create(jobs=30, parallel=2)
+    bench.step()
+    bench.say(1, 0.5)
+    for number in range(2, 8):
+        bench.step(2)
+        bench.end(number, status="Failed", **BROKEN)
+    bench.step(3)
+    assert bench.study().status == "InProgress"
+    bench.end(1, 0.6)
+    bench.step(3)
+    assert bench.study().status == "InProgress"
+
+
 def test_failures_do_not_end_a_study_that_has_a_value(bench: Bench) -> None:
     bench.create(jobs=8, parallel=1)
     bench.step()
