@@ -142,6 +142,7 @@ class Ours:
         if not self.belief:
             return max(numbers, key=lambda n: self.told[n])
         index = best_by_belief(self.space, self.history(), np.random.default_rng(self.seed), maximize=True)
+        assert index is not None
         return numbers[index]
 
 
@@ -166,7 +167,9 @@ class Optuna:
             match each:
                 case Continuous():
                     log = each.scaling == "Logarithmic"
-                    values[each.name] = repr(trial.suggest_float(each.name, float(each.low), float(each.high), log=log))
+                    values[each.name] = repr(
+                        trial.suggest_float(each.name, float(each.low), float(each.high), log=log)
+                    )
                 case Integer():
                     values[each.name] = str(trial.suggest_int(each.name, int(each.low), int(each.high)))
                 case Categorical():
@@ -254,7 +257,9 @@ def row(problem: str, strategy: str, line: Mapping[str, float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--problem", action="append", choices=list(PROBLEMS))
     parser.add_argument("--strategy", action="append")
     parser.add_argument("--seeds", type=int, default=50)

@@ -24,8 +24,12 @@ SPACES = {
             Continuous("momentum", "0.9", "0.999", "ReverseLogarithmic"),
         ]
     ),
-    "single": Space([Continuous("lr", "0.1", "0.1"), Integer("layers", "3", "3"), Categorical("optimizer", ("sgd",))]),
-    "categorical": Space([Categorical("optimizer", ("adam", "sgd")), Categorical("batch", ("8", "16", "32"))]),
+    "single": Space(
+        [Continuous("lr", "0.1", "0.1"), Integer("layers", "3", "3"), Categorical("optimizer", ("sgd",))]
+    ),
+    "categorical": Space(
+        [Categorical("optimizer", ("adam", "sgd")), Categorical("batch", ("8", "16", "32"))]
+    ),
 }
 
 
@@ -105,7 +109,12 @@ class StrategyContract:
         for name in self.spaces:
             space = SPACES[name]
             values = [each.values for each in self.some_history(space, 4)]
-            for objectives in ([None] * 4, [float("nan"), float("inf"), 0.5, None], [0.5] * 4, [1e30, -1e30, 0.0, 1.0]):
+            for objectives in (
+                [None] * 4,
+                [float("nan"), float("inf"), 0.5, None],
+                [0.5] * 4,
+                [1e30, -1e30, 0.0, 1.0],
+            ):
                 history = [
                     Observation(each, value, status="Failed" if value is None else "Completed")
                     for each, value in zip(values, objectives, strict=False)
@@ -117,7 +126,9 @@ class StrategyContract:
         for name in self.spaces:
             space = SPACES[name]
             history = self.some_history(space, 5)
-            turned = [Observation(o.values, -float(o.objective or 0), tuple(-v for v in o.curve)) for o in history]
+            turned = [
+                Observation(o.values, -float(o.objective or 0), tuple(-v for v in o.curve)) for o in history
+            ]
             up, down = self.ask(space, history, []), self.ask(space, turned, [], maximize=False)
             assert [each.values for each in up] == [each.values for each in down]
 

@@ -25,7 +25,15 @@ def worth(posterior: Posterior, units: Floats, best: Floats, horizon: float) -> 
     (`horizon` near 0) this is the posterior mean, early it is expected improvement.
     """
     mean, variance = posterior.predict(units)
-    return np.asarray(mean.mean(axis=0) + horizon * expected_improvement(mean, variance, best))
+    return np.asarray(
+        mean.mean(axis=0) + horizon * expected_improvement(mean, learnable(posterior, variance), best)
+    )
+
+
+def learnable(posterior: Posterior, variance: Floats) -> Floats:
+    """The variance of what the mean will be after one measurement: what noise hides is no improvement to be had."""
+    noise = posterior.kernel.noise_variance(posterior.thetas)
+    return np.asarray(variance**2 / (variance + noise[:, None]))
 
 
 def spread_points(count: int, width: int, rng: np.random.Generator) -> Floats:
@@ -72,8 +80,8 @@ def search(
     horizon: float,
     rng: np.random.Generator,
     *,
-    candidates: int = 256,
-    rounds: int = 2,
+    candidates: int = 512,
+    rounds: int = 5,
 ) -> tuple[Floats, float]:
     """The point of highest worth and its worth: global candidates and `seeds` first, then neighbours of the leaders."""
     space = posterior.kernel.space
@@ -82,6 +90,9 @@ def search(
     for _ in range(rounds):
         leaders = units[np.argsort(-values)[:4]]
         near = np.concatenate([neighbours(space, leader, 32, rng) for leader in leaders])
-        units, values = np.concatenate([units, near]), np.concatenate([values, worth(posterior, near, best, horizon)])
+        units, values = (
+            np.concatenate([units, near]),
+            np.concatenate([values, worth(posterior, near, best, horizon)]),
+        )
     top = int(np.argmax(values))
     return units[top], float(values[top])

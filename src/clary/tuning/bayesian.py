@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,10 +12,13 @@ from clary.tuning.gp import Data, Posterior, condition, fit
 from clary.tuning.kernel import Kernel
 from clary.tuning.space import Floats, Space, Values
 from clary.tuning.strategy import Observation, Proposal, usable
-from clary.tuning.targets import prepare
+from clary.tuning.targets import Targets, prepare
 
 DEFAULT_JOBS_AHEAD = 20
 LARGEST_OPENING = 8
+DOUBT_SHARE = 0.5
+DOUBTED = 3
+DOUBT_RATIO = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Bayesian:
     first: int | None = None
     samples: int = 10
     steps: int = 14
-    patience: float = 10.0
+    patience: float = 5.0
 
     @property
     def opening(self) -> int:
@@ -65,8 +68,11 @@ class Bayesian:
                 unit = spread_out(space, np.concatenate([done, running]), rng)
                 proposals.append(Proposal(space.decode(unit), "one of the first, spread at random"))
             else:
-                model = model or learn(space, known, rng, maximize=maximize, samples=self.samples, steps=self.steps)
-                unit, proposal = self._best(model, running, number, rng)
+                model = model or learn(
+                    space, known, rng, maximize=maximize, samples=self.samples, steps=self.steps
+                )
+                doubting = self.jobs is not None and number < DOUBT_SHARE * self.jobs
+                unit, proposal = self._best(model.doubted() if doubting else model, running, number, rng)
                 proposals.append(proposal)
             running = np.concatenate([running, unit[None, :]])
         return proposals
@@ -91,10 +97,18 @@ class Bayesian:
 
 @dataclass(frozen=True)
 class Model:
-    """The process given the finished jobs."""
+    """The process given the finished jobs; a target plus `offset`, taken back through `transform`, is an objective."""
 
     data: Data
     posterior: Posterior
+    transform: Targets
+    offset: float
+
+    def doubted(self) -> Model:
+        """The same where some of the hyperparameter vectors take the objective to be less smooth than it looks."""
+        kernel = self.posterior.kernel
+        thetas = kernel.doubted(self.posterior.thetas, DOUBTED, DOUBT_RATIO)
+        return replace(self, posterior=condition(kernel, thetas, self.data))
 
     def with_fantasies(self, running: Floats) -> Posterior:
         """Also given that children at `running` (k, width) end as predicted."""
@@ -120,9 +134,9 @@ def learn(
 ) -> Model:
     """Fits the process to a history that lies in the space and is not empty."""
     kernel = Kernel(space)
-    data, _, _ = prepare(space, history, maximize=maximize)
+    data, transform, offset = prepare(space, history, maximize=maximize)
     thetas = fit(kernel, data, rng, samples=samples, steps=steps)
-    return Model(data, condition(kernel, thetas, data))
+    return Model(data, condition(kernel, thetas, data), transform, offset)
 
 
 def spread_out(space: Space, taken: Floats, rng: np.random.Generator) -> Floats:

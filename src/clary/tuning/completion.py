@@ -59,7 +59,10 @@ def progress(
     reason = ""
     top = max([*_emitted(history, running, sign), -np.inf])
     if criteria.target is not None and top >= sign * criteria.target:
-        cause, reason = "target", f"a training job reached {sign * top:.6g}; the target is {criteria.target:.6g}"
+        cause, reason = (
+            "target",
+            f"a training job reached {sign * top:.6g}; the target is {criteria.target:.6g}",
+        )
     elif criteria.max_not_improving is not None and idle >= criteria.max_not_improving:
         cause = "not improving"
         reason = f"{idle} training jobs in a row did not improve the best objective by 1 percent"
@@ -75,7 +78,7 @@ def _best_and_idle(history: Sequence[Observation], *, maximize: bool) -> tuple[f
     idle = longest = 0
     for each in history:
         value = score(each, maximize=maximize)
-        if value is not None and (mark is None or value >= mark + IMPROVEMENT * abs(mark) and value > mark):
+        if value is not None and (mark is None or _improves(value, mark)):
             mark, idle = value, 0
         elif mark is not None:
             idle += 1
@@ -90,3 +93,7 @@ def _emitted(history: Sequence[Observation], running: Sequence[Sequence[float]],
     values = [*done, *(value for each in history if each.status != "Failed" for value in each.curve)]
     values += [value for curve in running for value in curve]
     return [sign * value for value in values if np.isfinite(value)]
+
+
+def _improves(value: float, mark: float) -> bool:
+    return value > mark and value >= mark + IMPROVEMENT * abs(mark)

@@ -103,8 +103,12 @@ class Hyperband:
         reached = [rung for rung in self._ladder(self.bracket(number)) if decided < rung <= step]
         decision: Decision | None = None
         for rung in reached:
-            peers = [c for n, c in others.items() if self.bracket(n) == self.bracket(number) and len(c) >= rung]
-            decision = self._at_rung(float(curve[rung - 1]), rung, [float(c[rung - 1]) for c in peers], maximize)
+            peers = [
+                c for n, c in others.items() if self.bracket(n) == self.bracket(number) and len(c) >= rung
+            ]
+            decision = self._at_rung(
+                float(curve[rung - 1]), rung, [float(c[rung - 1]) for c in peers], maximize
+            )
             if decision.stop:
                 break
         return decision
@@ -119,7 +123,8 @@ class Hyperband:
         cut = scores[keep - 1]
         stop = _finite(sign * value) < cut
         words = "is not" if stop else "is"
-        reason = f"{value:.6g} {words} among the best {keep} of {len(scores)} at step {rung}; the cut is {sign * cut:.6g}"
+        place = f"the best {keep} of {len(scores)} at step {rung}"
+        reason = f"{value:.6g} {words} among {place}; the cut is {sign * cut:.6g}"
         return Decision(stop, rung, value, sign * cut, len(peers), reason)
 
     def _ladder(self, bracket: int) -> tuple[int, ...]:
@@ -129,7 +134,11 @@ class Hyperband:
         """The history with objectives taken at the highest level that ENOUGH_AT_RUNG children have reached."""
         for level in sorted({*self.rungs, self.max_resource}, reverse=True):
             if sum(len(each.curve) >= level for each in history) >= ENOUGH_AT_RUNG:
-                return [_cut(each, level) for each in history if each.status == "Failed" or len(each.curve) >= level]
+                return [
+                    _cut(each, level)
+                    for each in history
+                    if each.status == "Failed" or len(each.curve) >= level
+                ]
         return list(history)
 
 
@@ -140,8 +149,8 @@ def resource_limit(static: Mapping[str, str]) -> int:
         if text.isdigit() and 1 <= int(text) <= MAX_RESOURCE:
             return int(text)
     raise ValidationException(
-        "Strategy Hyperband needs MaxResource in HyperbandStrategyConfig, or a static hyperparameter that says how many "
-        f"epochs a training job runs, named one of: {', '.join(RESOURCE_KEYS)}."
+        "Strategy Hyperband needs MaxResource in HyperbandStrategyConfig, or a static hyperparameter that says how "
+        f"many epochs a training job runs, named one of: {', '.join(RESOURCE_KEYS)}."
     )
 
 

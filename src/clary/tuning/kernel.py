@@ -3,8 +3,9 @@
 A hyperparameter vector `theta` holds logarithms, in this order:
 
     length     one length scale per parameter of the space (ARD); the columns of one categorical share theirs
-    amplitude  standard deviation of the function
+    amplitude  standard deviation of the joint part of the function
     noise      standard deviation of one measurement
+    additive   standard deviation of a sum of one function per parameter (unused where there is one parameter)
     a, b       Kumaraswamy warping per numeric parameter: u -> 1 - (1 - u^a)^b, so that a range given on the wrong
                scale is stretched where the objective changes fast
 
@@ -24,7 +25,6 @@ from clary.tuning.space import Categorical, Floats, Space
 
 MEAN_VARIANCE = 1.0
 JITTER = 1e-8
-ROOT5 = float(np.sqrt(5.0))
 EDGE = 1e-6
 
 
@@ -33,10 +33,11 @@ class Prior:
     """Centres and widths of the normal priors on the logarithms."""
 
     length: tuple[float, float] = (float(np.log(0.25)), 0.6)
-    category: tuple[float, float] = (float(np.log(1.0)), 0.7)
+    category: tuple[float, float] = (0.0, 0.7)
+    additive: tuple[float, float] = (float(np.log(0.7)), 0.6)
     amplitude: tuple[float, float] = (0.0, 0.6)
     noise: tuple[float, float] = (float(np.log(0.05)), 0.9)
-    warp: tuple[float, float] = (0.0, 0.35)
+    warp: tuple[float, float] = (0.0, 0.6)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Kernel:
     @cached_property
     def numeric(self) -> Floats:
         """For each column of the cube, whether it is a numeric parameter's."""
-        return np.array([not isinstance(r, Categorical) for r in self.space.ranges for _ in range(r.columns)], dtype=float)
+        return np.array(
+            [not isinstance(r, Categorical) for r in self.space.ranges for _ in range(r.columns)], dtype=float
+        )
 
     @cached_property
     def owner(self) -> list[int]:
@@ -75,16 +78,29 @@ class Kernel:
         wider = 0.5 * np.log(max(groups, 1))  # in more dimensions points lie further apart
         numeric = (self.prior.length[0] + wider, self.prior.length[1])
         rows = [self.prior.category if isinstance(r, Categorical) else numeric for r in self.space.ranges]
-        rows += [self.prior.amplitude, self.prior.noise]
+        rows += [self.prior.amplitude, self.prior.noise, self.prior.additive]
         rows += [self.prior.warp] * (2 * len(self.warped))
         return np.array(rows)
+
+    def doubted(self, thetas: Floats, count: int, ratio: float) -> Floats:
+        """The same, but the first `count` have their length scales divided by `ratio`."""
+        out = thetas.copy()
+        out[:count, : len(self.space.ranges)] -= np.log(ratio)
+        return out
 
     def noise_variance(self, thetas: Floats) -> Floats:
         return np.asarray(np.exp(2.0 * thetas[:, len(self.space.ranges) + 1]))
 
     def variance(self, thetas: Floats) -> Floats:
         """Prior variance of the function at any one point, shape (S,)."""
-        return np.asarray(np.exp(2.0 * thetas[:, len(self.space.ranges)]) + MEAN_VARIANCE)
+        whole, parts = self._amplitudes(thetas)
+        return np.asarray(whole + parts + MEAN_VARIANCE)
+
+    def _amplitudes(self, thetas: Floats) -> tuple[Floats, Floats]:
+        """Prior variances of the joint part and of the additive part (0 where there is one parameter only)."""
+        groups = len(self.space.ranges)
+        parts = np.exp(2.0 * thetas[:, groups + 2]) if groups > 1 else np.zeros(len(thetas))
+        return np.exp(2.0 * thetas[:, groups]), parts
 
     def features(self, thetas: Floats, units: Floats) -> Floats:
         """Warped columns over their length scales: shape (S, n, width). Distances between rows are the kernel's."""
@@ -92,7 +108,7 @@ class Kernel:
         lengths = np.exp(thetas[:, :groups])[:, self.owner]
         out = np.broadcast_to(units, (len(thetas), *units.shape)).copy()
         if self.warped:
-            a, b = np.split(np.exp(thetas[:, groups + 2 :]), 2, axis=1)
+            a, b = np.split(np.exp(thetas[:, groups + 3 :]), 2, axis=1)
             inner = np.clip(units[:, self.warped], EDGE, 1.0 - EDGE)
             powered = np.exp(a[:, None, :] * np.log(inner))
             out[:, :, self.warped] = -np.expm1(b[:, None, :] * np.log1p(-powered))
@@ -100,12 +116,18 @@ class Kernel:
 
     def between(self, thetas: Floats, left: Floats, right: Floats) -> Floats:
         """Covariances of the function between rows of features: shape (S, n, m)."""
-        squares = np.sum(left**2, axis=2)[:, :, None] + np.sum(right**2, axis=2)[:, None, :]
-        squares -= 2.0 * left @ right.transpose(0, 2, 1)
-        scaled = ROOT5 * np.sqrt(np.maximum(squares, 0.0))
-        amplitude = np.exp(2.0 * thetas[:, len(self.space.ranges)])
-        correlation = (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
-        return np.asarray(amplitude[:, None, None] * correlation + MEAN_VARIANCE)
+        whole, parts = self._amplitudes(thetas)
+        total = np.zeros((len(thetas), left.shape[1], right.shape[1]))
+        additive = np.zeros_like(total)
+        for part in self.space.slices:
+            squares = _squares(left[:, :, part], right[:, :, part])
+            total += squares
+            if len(self.space.slices) > 1:
+                additive += _matern(squares)
+        share = parts / len(self.space.slices)
+        return np.asarray(
+            whole[:, None, None] * _matern(total) + share[:, None, None] * additive + MEAN_VARIANCE
+        )
 
     def log_prior(self, thetas: Floats) -> Floats:
         return np.asarray(-0.5 * np.sum(((thetas - self.centre) / self.spread) ** 2, axis=1))
@@ -129,3 +151,16 @@ class Kernel:
         fit = np.sum(factor[:, n, :n] ** 2, axis=1)
         volume = np.sum(np.log(factor[:, diagonal, diagonal]), axis=1)
         return np.asarray(self.log_prior(thetas) - 0.5 * fit - volume)
+
+
+def _squares(left: Floats, right: Floats) -> Floats:
+    if left.shape[2] == 1:
+        return np.asarray((left - right.transpose(0, 2, 1)) ** 2)
+    squares = np.sum(left**2, axis=2)[:, :, None] + np.sum(right**2, axis=2)[:, None, :]
+    return np.asarray(np.maximum(squares - 2.0 * left @ right.transpose(0, 2, 1), 0.0))
+
+
+def _matern(squares: Floats) -> Floats:
+    """Matern 5/2 correlation at squared distances."""
+    scaled = np.sqrt(5.0 * squares)
+    return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))

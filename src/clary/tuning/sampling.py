@@ -14,7 +14,14 @@ SHRINKS = 12
 
 
 def sample(
-    density: Density, centre: Floats, spread: Floats, rng: np.random.Generator, *, chains: int, draws: int, steps: int
+    density: Density,
+    centre: Floats,
+    spread: Floats,
+    rng: np.random.Generator,
+    *,
+    chains: int,
+    draws: int,
+    steps: int,
 ) -> Floats:
     """`chains` points of the density, shape (chains, parameters).
 

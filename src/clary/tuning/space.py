@@ -124,7 +124,9 @@ class Categorical:
 
     def __post_init__(self) -> None:
         if not self.values:
-            raise ValidationException(f"The categorical parameter {self.name!r} has no values. Give at least one.")
+            raise ValidationException(
+                f"The categorical parameter {self.name!r} has no values. Give at least one."
+            )
         if len(set(self.values)) != len(self.values):
             raise ValidationException(f"The categorical parameter {self.name!r} names a value twice.")
 
@@ -144,7 +146,7 @@ class Categorical:
         return self.values[int(np.argmax(unit))]
 
     def snap(self, units: Floats) -> Floats:
-        return np.eye(len(self.values))[np.argmax(units, axis=-1)]
+        return np.asarray(np.eye(len(self.values))[np.argmax(units, axis=-1)])
 
 
 Range: TypeAlias = Continuous | Integer | Categorical
@@ -188,7 +190,7 @@ class Space:
         return size
 
     def encode(self, values: Values) -> Floats:
-        """A point of the unit cube, shape (width,). Raises ValidationException for a name or value not of this space."""
+        """A point of the unit cube, shape (width,). Raises ValidationException for what is not of this space."""
         missing = [name for name in self.names if name not in values]
         if missing:
             raise ValidationException(f"The configuration has no value for {', '.join(missing)}.")
@@ -199,10 +201,12 @@ class Space:
         return np.array([self.encode(values) for values in many]).reshape(len(many), self.width)
 
     def decode(self, unit: Floats) -> dict[str, str]:
-        return {each.name: each.decode(unit[part]) for each, part in zip(self.ranges, self.slices, strict=True)}
+        return {
+            each.name: each.decode(unit[part]) for each, part in zip(self.ranges, self.slices, strict=True)
+        }
 
     def snap(self, units: Floats) -> Floats:
-        """The same points (last axis `width`) with integers in the middle of their share and pure one-hot categories."""
+        """The same points (last axis `width`), integers in the middle of their share, categories one-hot."""
         out = np.empty_like(units)
         for each, part in zip(self.ranges, self.slices, strict=True):
             out[..., part] = each.snap(units[..., part])
@@ -281,7 +285,7 @@ def _unscaled(value: float, scaling: Scaling) -> float:
 
 
 def _rounded(value: float, low: float, high: float) -> float:
-    """To digits that survive the way to the unit cube and back; more of them where the range is narrow for its place."""
+    """To digits that survive the way to the cube and back; more where the range is narrow for its place."""
     largest, width = max(abs(low), abs(high)), high - low
     extra = math.ceil(math.log10(largest / width)) if 0 < width < largest else 0
     return float(f"{value:.{min(SIGNIFICANT_DIGITS + extra, 17)}g}")
@@ -318,7 +322,9 @@ def _check_scaling(name: str, scaling: Scaling, low: float, high: float, *, inte
     if scaling != "ReverseLogarithmic":
         return
     if integer:
-        raise ValidationException(f"The parameter {name!r} is an integer; ReverseLogarithmic is for continuous ones.")
+        raise ValidationException(
+            f"The parameter {name!r} is an integer; ReverseLogarithmic is for continuous ones."
+        )
     if not 0 <= low <= high < 1:
         raise ValidationException(
             f"The parameter {name!r} has ReverseLogarithmic scaling, which takes values from 0 to below 1."

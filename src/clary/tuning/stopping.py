@@ -53,7 +53,9 @@ def decide(
     averages = [mean for mean in (_running_average(each, step) for each in earlier) if mean is not None]
     first = first_step(earlier)
     if len(averages) < min_jobs:
-        return Decision(False, step, value, None, len(averages), f"fewer than {min_jobs} jobs came to step {step}")
+        return Decision(
+            False, step, value, None, len(averages), f"fewer than {min_jobs} jobs came to step {step}"
+        )
     middle = median(averages)
     if step < first:
         return Decision(False, step, value, middle, len(averages), f"no job is stopped before step {first}")

@@ -43,7 +43,7 @@ class Proposal:
 class Strategy(Protocol):
     """Chooses what to run next.
 
-    Laws, tested for every strategy by `clary.tuning.contract.StrategyContract`:
+    Laws, tested for every strategy by `clary.testing.strategies.StrategyContract`:
 
     1. At most `n` proposals; fewer only when the space has no more to give (Grid at its end). Never more.
     2. Every proposal lies in the space: `space.holds(p.values)`, its names are the space's, `decode(encode(x)) == x`.
@@ -94,7 +94,9 @@ def find(name: str, own: Mapping[str, Callable[[], Strategy]], plugins: Iterable
         )
     made = loaders[name].load()()
     if not isinstance(made, Strategy):
-        raise ValidationException(f"The plug-in {name!r} makes no strategy: what it gave has no method 'propose'.")
+        raise ValidationException(
+            f"The plug-in {name!r} makes no strategy: what it gave has no method 'propose'."
+        )
     return made
 
 

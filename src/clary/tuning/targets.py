@@ -24,7 +24,9 @@ class Targets:
 
     def forward(self, scores: Floats) -> Floats:
         gap = (self.top - scores) / self.scale
-        soft = np.where(gap > self.knee, self.knee * (1.0 + np.log(np.maximum(gap, self.knee) / self.knee)), gap)
+        soft = np.where(
+            gap > self.knee, self.knee * (1.0 + np.log(np.maximum(gap, self.knee) / self.knee)), gap
+        )
         return np.asarray(-soft)
 
     def backward(self, targets: Floats) -> Floats:

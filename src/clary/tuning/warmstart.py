@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001 - every rule takes the same three arguments
 """Warm start: which parents a study may have, and what it learns from them.
 
 `RULES` is the rule table; each rule is a function (child, parents) that gives the text of a fault or None.
@@ -61,7 +62,9 @@ def parent_count(child: Study, parents: Sequence[Study], kind: Kind) -> str | No
 def parents_terminal(child: Study, parents: Sequence[Study], kind: Kind) -> str | None:
     for each in parents:
         if each.status not in TERMINAL:
-            return f"The parent tuning job {each.name!r} is {each.status}. Wait until it has ended, or stop it."
+            return (
+                f"The parent tuning job {each.name!r} is {each.status}. Wait until it has ended, or stop it."
+            )
     return None
 
 
@@ -178,7 +181,11 @@ def merge(
     for parent, history in parents:
         for each in history:
             everything = {**parent.static, **each.values}
-            held = any(everything.get(name, value) != value for name, value in static.items() if name != OBJECTIVE_KEY)
+            held = any(
+                everything.get(name, value) != value
+                for name, value in static.items()
+                if name != OBJECTIVE_KEY
+            )
             values = {name: everything[name] for name in space.names if name in everything}
             if not held and space.holds(values):
                 merged.append(Observation(values, each.objective, each.curve, each.status))

@@ -39,11 +39,16 @@ def test_failed_children_do_not_improve() -> None:
 
 
 def test_nothing_is_counted_before_the_first_value() -> None:
-    assert progress(children(None, None, None, None), Criteria(max_not_improving=3), maximize=True).not_improving == 0
+    assert (
+        progress(children(None, None, None, None), Criteria(max_not_improving=3), maximize=True).not_improving
+        == 0
+    )
 
 
 def test_minimising_counts_falls() -> None:
-    assert progress(children(1.0, 0.98, 0.96), Criteria(max_not_improving=3), maximize=False).not_improving == 0
+    assert (
+        progress(children(1.0, 0.98, 0.96), Criteria(max_not_improving=3), maximize=False).not_improving == 0
+    )
 
 
 def test_negative_objectives() -> None:

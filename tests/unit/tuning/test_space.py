@@ -30,7 +30,9 @@ def ranges() -> st.SearchStrategy[Continuous | Integer | Categorical]:
         continuous("ReverseLogarithmic", below_one),
         st.tuples(whole, whole).map(lambda p: Integer("x", str(min(p)), str(max(p)), "Linear")),
         st.tuples(natural, natural).map(lambda p: Integer("x", str(min(p)), str(max(p)), "Logarithmic")),
-        st.lists(st.text(max_size=8), min_size=1, max_size=5, unique=True).map(lambda v: Categorical("x", tuple(v))),
+        st.lists(st.text(max_size=8), min_size=1, max_size=5, unique=True).map(
+            lambda v: Categorical("x", tuple(v))
+        ),
     )
 
 
@@ -43,7 +45,9 @@ def test_what_decode_gives_survives_encode(each: Continuous | Integer | Categori
 
 
 @given(each=ranges(), seed=st.integers(0, 2**32))
-def test_snapping_does_not_change_what_a_point_means(each: Continuous | Integer | Categorical, seed: int) -> None:
+def test_snapping_does_not_change_what_a_point_means(
+    each: Continuous | Integer | Categorical, seed: int
+) -> None:
     space = Space([each])
     units = np.random.default_rng(seed).random((5, space.width))
     snapped = space.snap(units)

@@ -13,7 +13,9 @@ from clary.tuning.warmstart import Study, faults, merge
 
 LR = Continuous("lr", "1e-5", "1e-3", "Logarithmic")
 BATCH = Categorical("batch", ("8", "16"))
-CHILD = Study("now", "Bayesian", "f1", "Maximize", Space([LR, BATCH]), {"epochs": "3"}, "image:1", inputs="s3://data")
+CHILD = Study(
+    "now", "Bayesian", "f1", "Maximize", Space([LR, BATCH]), {"epochs": "3"}, "image:1", inputs="s3://data"
+)
 PARENT = replace(CHILD, name="before")
 MANY = {f"s{n}": "1" for n in range(11)}
 
@@ -28,7 +30,12 @@ def test_an_equal_parent_breaks_no_rule() -> None:
         ("parent_count", CHILD, [replace(PARENT, name=str(n)) for n in range(5)], []),
         ("parent_count", CHILD, [PARENT], [replace(PARENT, name=str(n)) for n in range(6)]),
         ("parent_count", CHILD, [PARENT], [PARENT, PARENT]),
-        ("parents_terminal", CHILD, [replace(PARENT, status="Stopped")], [replace(PARENT, status="InProgress")]),
+        (
+            "parents_terminal",
+            CHILD,
+            [replace(PARENT, status="Stopped")],
+            [replace(PARENT, status="InProgress")],
+        ),
         ("same_objective", CHILD, [PARENT], [replace(PARENT, metric="loss")]),
         ("same_objective", CHILD, [PARENT], [replace(PARENT, objective_type="Minimize")]),
         (
@@ -91,7 +98,10 @@ def test_merge_reads_a_value_that_the_parent_held_static() -> None:
 
 
 def test_overall_best() -> None:
-    first, second = [Observation({}, 0.5), Observation({}, None)], [Observation({}, 0.7), Observation({}, 0.6)]
+    first, second = (
+        [Observation({}, 0.5), Observation({}, None)],
+        [Observation({}, 0.7), Observation({}, 0.6)],
+    )
     assert warmstart.overall_best([first, second], maximize=True) == (1, 0)
     assert warmstart.overall_best([first, second], maximize=False) == (0, 0)
     assert warmstart.overall_best([[Observation({}, None)]], maximize=True) is None
