@@ -62,7 +62,7 @@ def main() -> int:
     else:
         for name, value in result.items():
             print(f"{name:44}{value:10.3f}")
-    return int(place_s - own_s > GOAL_S)
+    return int(result["overhead_s, a child of the study's time"] > GOAL_S)
 
 
 def by_hand(runs: int = 15) -> float:
