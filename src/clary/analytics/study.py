@@ -50,6 +50,8 @@ def _panels(study: Study, definition: int) -> dict[str, Any]:
 
 def _summary(study: Study, definition: int) -> list[dict[str, Any]]:
     algorithm = study.definitions[definition]
+    if not any(child.objective is not None for child in study.of(definition)):
+        return []
     if len(algorithm.parameters) == 1:
         return [parameters.parallel(study, definition, width=style.WIDTH // 2)]
     if not algorithm.responses:
@@ -73,7 +75,8 @@ def _facts(study: Study) -> list[str]:
     """Two lines: how the study stands, and the best job."""
     counts = Counter[str](child.outcome for child in study.children)
     ends = ", ".join(f"{counts[name]} {name}" for name in (*style.OUTCOMES, "running") if counts[name])
-    lines = [f"{study.strategy}, {study.status}; {len(study.children)} jobs: {ends or 'none yet'}"]
+    jobs = "1 job" if len(study.children) == 1 else f"{len(study.children)} jobs"
+    lines = [f"{study.strategy}, {study.status}; {jobs}{': ' if ends else ''}{ends}"]
     best = study.best
     if best is not None and best.objective is not None:
         values = ", ".join(f"{name} = {_short(text)}" for name, text in best.values.items())

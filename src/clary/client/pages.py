@@ -8,6 +8,7 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ConnectionError as NotReached
 from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 
@@ -32,7 +33,7 @@ def read_page(connection: Connection, path: str) -> Any:
     session = URLLib3Session(verify=connection.ca_bundle or True, timeout=ANSWER_WITHIN_S)
     try:
         answer = session.send(request.prepare())
-    except HTTPClientError as problem:
+    except (HTTPClientError, NotReached) as problem:
         raise OSError(f"no answer from {connection.endpoint}: {problem}") from problem
     finally:
         session.close()

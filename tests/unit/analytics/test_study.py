@@ -111,3 +111,16 @@ def test_without_the_library_the_words_say_what_to_install(monkeypatch):
 def test_another_kind_is_refused():
     with pytest.raises(ValueError, match="'gif' is none of png, svg, html, json"):
         draw({}, "gif")
+
+
+def test_a_warning_would_be_seen(capfd):
+    number = {"field": "a", "type": "quantitative"}
+    draw(
+        {
+            "data": {"values": [{"a": 1}]},
+            "mark": {"type": "bar", "width": {"band": 0.5}},
+            "encoding": {"x": number, "y": number},
+        },
+        "svg",
+    )
+    assert "WARN" in capfd.readouterr().err
