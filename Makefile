@@ -52,5 +52,8 @@ types: $(VENV)/.setup-dev
 layers: $(VENV)/.setup-dev
 	$(BIN)/lint-imports
 
+bench: setup
+	$(BIN)/python bench/launch.py
+
 clean:
 	rm -rf $(VENV)

@@ -36,8 +36,8 @@ TITLES = {
 def settings_page() -> str:
     lines = [
         f"{NOTE}# Settings\n",
-        "Each is an option of `clary serve` and `clary up` where the table says so, and a variable of the environment "
-        "everywhere; an option wins over a variable.\n",
+        "Variables of the environment. `clary serve` and `clary up` have options for some ([commands](commands.md)); "
+        "an option wins over a variable.\n",
         "| variable | default | meaning |",
         "|---|---|---|",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -48,6 +49,12 @@ class Settings:
         """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{self.home / 'clary.db'}"
 
+    @property
+    def database_file(self) -> Path | None:
+        """SQLite's file; None for a database of another kind."""
+        kind, _, path = self.url.partition(":///")
+        return Path(path.partition("?")[0]) if kind.partition("+")[0] == "sqlite" and path else None
+
 
 def read_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:
     """Options given win over CLARY_* variables, which win over defaults. None counts as not given.
@@ -62,9 +69,19 @@ def read_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> 
         elif text:
             values[entry.name] = _parse(entry.name, type(entry.default), text)
     settings = Settings(**values)
+    _check(settings)
+    return replace(settings, home=Path(settings.home).expanduser().absolute())
+
+
+def _check(settings: Settings) -> None:
     if settings.isolation not in ISOLATIONS:
         raise ValueError(f"CLARY_ISOLATION={settings.isolation!r}: say one of {', '.join(ISOLATIONS)}")
-    return replace(settings, home=Path(settings.home).expanduser().absolute())
+    if not 0 <= settings.port <= 65535:
+        raise ValueError(f"CLARY_PORT={settings.port}: say a number from 0 to 65535")
+    for entry in fields(Settings):
+        value = getattr(settings, entry.name)
+        if entry.metadata["unit"] == "s" and not 0 < value < math.inf:
+            raise ValueError(f"CLARY_{entry.name.upper()}={value}: say a number of seconds above 0")
 
 
 def _parse(name: str, kind: type[Any], text: str) -> Any:
@@ -77,4 +94,4 @@ def _parse(name: str, kind: type[Any], text: str) -> Any:
     try:
         return kind(text) if not issubclass(kind, Path) else Path(text)
     except ValueError:
-        raise ValueError(f"CLARY_{name.upper()}={text!r}: not a {kind.__name__}") from None
+        raise ValueError(f"CLARY_{name.upper()}={text!r}: say a number") from None

@@ -104,6 +104,8 @@ def test_a_job_over_its_time_is_stopped_and_keeps_its_model(shared_server: Serve
     name = submit(shared_server, STUBBORN, StoppingCondition={"MaxRuntimeInSeconds": 1})
     described = wait(shared_server, name, until="Stopped")
     assert described["SecondaryStatus"] == "MaxRuntimeExceeded"
+    told = [entry["Status"] for entry in described["SecondaryStatusTransitions"]]
+    assert told == ["Starting", "Training", "Stopping", "MaxRuntimeExceeded"]
     assert model_files(shared_server, described) == {"saved": b"in the handler"}
 
 

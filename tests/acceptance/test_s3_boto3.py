@@ -239,6 +239,7 @@ def test_keys_are_not_paths(s3: Any, bucket: str) -> None:
         "../up",
         "/lead",
         "./dot",
+        "line\nbreak\r\x01\x7f",
         "sp ace+plus%41&?#",
         "ü/模型/🎈",
         "k" * 1024,
@@ -339,6 +340,21 @@ def test_delete_many(s3: Any, bucket: str) -> None:
     assert [(found["Key"], found["Code"]) for found in answer["Errors"]] == [("k" * 1025, "KeyTooLongError")]
     assert "Deleted" not in answer
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_a_damaged_list_of_deletes_is_refused(shared_server: ServerProcess, s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    damaging = shared_server.client("s3")
+
+    def damage(request: Any, **_: Any) -> None:
+        for header in [name for name in request.headers if name.lower().startswith("x-amz-checksum")]:
+            del request.headers[header]
+            request.headers[header] = "AAAAAA=="
+
+    damaging.meta.events.register("before-sign.s3.DeleteObjects", damage)
+    named = {"Objects": [{"Key": "k"}]}
+    assert refused(damaging.delete_objects, Bucket=bucket, Delete=named) == ("BadDigest", 400)
+    s3.head_object(Bucket=bucket, Key="k")
 
 
 # --- multipart

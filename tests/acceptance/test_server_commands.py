@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,17 @@ def clary(tmp_path: Path) -> Iterator[Run]:
         run("down", home=home.name)
 
 
+def test_the_next_words_name_a_home_that_is_not_the_usual(clary: Run, tmp_path: Path) -> None:
+    other = str(tmp_path / "an other")
+    said = clary("up", "--port", "0", "--home", other).stdout
+    assert f"clary run --home '{other}' -- python" in said and f"$(clary env --home '{other}')" in said
+
+
 def test_up_status_down(clary: Run, tmp_path: Path) -> None:
     assert clary("status").returncode == 3
     started = clary("up", "--port", "0")
     assert started.returncode == 0, started.stderr
+    assert 'next: eval "$(clary env)"' in started.stdout
     endpoint = re.search(r"http://127\.0\.0\.1:\d+", started.stdout)
     assert endpoint is not None
     said = clary("status", "--json")
@@ -70,18 +78,37 @@ def test_a_second_server_in_a_home_is_refused(clary: Run) -> None:
 
 def test_a_port_that_is_taken_is_told(clary: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused = clary("up", "--port", str(taken.getsockname()[1]))
+        port = taken.getsockname()[1]
+        refused = clary("up", "--port", str(port))
     assert refused.returncode == 1
-    assert "in use" in refused.stderr
+    assert f"port {port}: Address already in use; give another" in refused.stderr
+
+
+def test_a_spoiled_connection_is_written_anew(clary: Run, tmp_path: Path) -> None:
+    clary("up", "--port", "0")
+    clary("down")
+    (tmp_path / "home" / "connection.json").write_text("spoiled")
+    assert "no server runs in" in clary("status").stdout
+    assert clary("up", "--port", "0").returncode == 0
+    assert json.loads(clary("status", "--json").stdout)["up"]
+
+
+@pytest.mark.parametrize("place", ["/proc/clary", "/dev/null", "/dev/null/clary"])
+def test_a_home_that_cannot_be_is_told(clary: Run, place: str) -> None:
+    for command in ("up", "serve"):
+        refused = clary(command, "--home", place)
+        assert refused.returncode == 1
+        assert place in refused.stderr and "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("CLARY_PORT", "many", "CLARY_PORT='many': not a int"),
+        ("CLARY_PORT", "many", "CLARY_PORT='many': say a number"),
         ("CLARY_TLS", "perhaps", "CLARY_TLS='perhaps': say true or false"),
         ("CLARY_ISOLATION", "prison", "CLARY_ISOLATION='prison'"),
         ("CLARY_DATABASE_URL", "nonsense", "database URL not understood"),
+        ("CLARY_PYTHON", "/no/such", "CLARY_PYTHON='/no/such': there is no such program"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_named(clary: Run, name: str, value: str, words: str) -> None:
@@ -109,6 +136,55 @@ def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
     assert errors == ""
+
+
+def test_down_leaves_a_closed_database_and_ends_in_good_order(clary: Run, tmp_path: Path) -> None:
+    clary("up", "--port", "0")
+    assert clary("down").returncode == 0
+    assert not (tmp_path / "home" / "clary.db-wal").exists()
+
+
+def test_down_ends_the_server_that_runs_and_no_other_process(clary: Run, tmp_path: Path) -> None:
+    clary("up", "--port", "0")
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        path = tmp_path / "home" / "connection.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "pid": bystander.pid}))
+        assert clary("down").stdout == "down\n"
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_up_needs_no_proxy(clary: Run) -> None:
+    proxy = "http://127.0.0.1:9"
+    started = clary("up", "--port", "0", HTTP_PROXY=proxy, http_proxy=proxy, NO_PROXY="", no_proxy="")
+    assert started.returncode == 0, started.stderr
+
+
+def test_two_that_start_a_server_at_once_both_find_it_up(clary: Run) -> None:
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: clary("up", "--port", "0"), range(2)))
+    assert [said.returncode for said in both] == [0, 0], [said.stderr for said in both]
+    endpoints = {re.search(r"http://127\.0\.0\.1:\d+", said.stdout)[0] for said in both}  # type: ignore[index]
+    assert len(endpoints) == 1
+
+
+def test_the_databases_password_is_on_no_command_line(clary: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    url = f"sqlite:///{tmp_path / 'home' / 'secret.db'}"
+    assert clary("up", "--port", "0", "--database-url", url).returncode == 0
+    pid = json.loads(clary("status", "--json").stdout)["pid"]
+    assert "secret" not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert (tmp_path / "home" / "secret.db").exists()
+
+
+def test_a_head_without_end_is_cut_off(clary: Run) -> None:
+    clary("up", "--port", "0")
+    port = int(json.loads(clary("status", "--json").stdout)["endpoint"].rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(b"x" * 65536)
 
 
 def test_help_names_every_command(clary: Run) -> None:

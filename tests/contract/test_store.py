@@ -494,6 +494,26 @@ class TestQueue:
         assert store.get(JOB, "a").due == 110.0
         assert [lease.resource.name for lease in self.claim(store, 110.0, owner="they")] == ["a", "b"]
 
+    def test_held_tells_the_versions_of_what_an_owner_holds(self, store: SqlStore) -> None:
+        for name, owner in [("a", "me"), ("b", "me"), ("c", "you")]:
+            store.create(make(name, due=0.0))
+            self.claim(store, 100.0, owner=owner)
+        store.create(make("d", due=0.0))
+        store.update(JOB, "b", lambda now: replace(now, status="Stopping"))
+        versions = {name: store.get(JOB, name).version for name in "ab"}
+        assert store.held(JOB, owner="me") == versions
+        assert versions["b"] > versions["a"]
+        assert store.held("model", owner="me") == {}
+        store.delete(JOB, "a")
+        assert list(store.held(JOB, owner="me")) == ["b"]
+
+    def test_a_row_is_deleted_only_in_the_version_that_is_meant(self, store: SqlStore) -> None:
+        old = store.create(make(due=0.0))
+        store.update(JOB, old.name, lambda now: replace(now, status="Stopping"))
+        assert not store.delete(JOB, old.name, version=old.version)
+        assert store.delete(JOB, old.name, version=store.get(JOB, old.name).version)
+        assert store.get(JOB, old.name) is None
+
     def test_surrender_is_a_change_that_update_sees(self, store: SqlStore) -> None:
         store.create(make(due=0.0))
         self.claim(store, 100.0)

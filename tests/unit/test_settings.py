@@ -24,6 +24,10 @@ def test_an_option_wins_over_a_variable_and_a_variable_over_the_default(tmp_path
         {"CLARY_TLS": "perhaps"},
         {"CLARY_ISOLATION": "prison"},
         {"CLARY_POLL_S": "soon"},
+        {"CLARY_POLL_S": "0"},
+        {"CLARY_LEASE_S": "nan"},
+        {"CLARY_STOP_GRACE_S": "-1"},
+        {"CLARY_PORT": "65536"},
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from clary.agent.faults import Fault, Interrupted
+from clary.agent.places import is_text
 from clary.agent.s3 import S3, Location, parse_uri
 from clary.agent.stage import Item, bring
 from clary.agent.upload import put
@@ -76,17 +77,22 @@ class Checkpoints:
     def _sync(self, present: Mapping[str, Mark | None]) -> None:
         """Makes S3 hold what is present, in these states; None leaves a file as S3 has it."""
         for path, mark in sorted(present.items(), key=itemgetter(0)):
-            if mark is not None and mark != self._kept.get(path):
-                if os.path.realpath(self._folder / path) != f"{self._real}/{path}":
-                    continue
-                try:
-                    put(self._s3, self._place.below(path), self._folder / path)
-                except FileNotFoundError:
-                    continue
+            if mark is not None and mark != self._kept.get(path) and self._put(path):
                 self._kept[path] = mark
         for path in sorted(self._kept.keys() - present.keys()):
             self._s3.delete(self._place.below(path))
             del self._kept[path]
+
+    def _put(self, path: str) -> bool:
+        """Whether there was a file to copy; what is there and cannot be copied is noted."""
+        try:
+            put(self._s3, self._place.below(path), Path(self._real, path))
+        except FileNotFoundError:
+            return False
+        except OSError as fault:
+            self._note(f"The checkpoint {path!r} could not be read: {fault.strerror}")
+            return False
+        return True
 
     def _scan(self) -> dict[str, Mark]:
         found: dict[str, Mark] = {}
@@ -100,6 +106,10 @@ class Checkpoints:
                     status = path.lstat()
                 except OSError:
                     continue
-                if S_ISREG(status.st_mode):
-                    found[path.relative_to(self._folder).as_posix()] = (status.st_mtime_ns, status.st_size)
+                if not is_text(relative := path.relative_to(self._folder).as_posix()):
+                    self._note(
+                        f"The checkpoint {relative!r} has a name that is not UTF-8 and was not copied."
+                    )
+                elif S_ISREG(status.st_mode):
+                    found[relative] = (status.st_mtime_ns, status.st_size)
         return found

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from clary.agent.faults import REASON_LENGTH, clip
+from clary.agent.places import open_own
 
 _COMMAND_LENGTH = 200
 _TRACEBACK = "Traceback (most recent call last):"
@@ -142,9 +143,9 @@ def _choices(frames: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def read_failure_file(path: Path) -> str:
-    """The first 1,024 characters; empty when there is none."""
+    """The first 1,024 characters; empty when there is none, or something that is no file."""
     try:
-        with open(path, "rb") as file:
+        with open_own(path.parent.resolve() / path.name) as file:
             return file.read(4 * REASON_LENGTH).decode("utf-8", "replace")[:REASON_LENGTH]
     except OSError:
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -70,8 +71,18 @@ class Life:
             outcome = Outcome("Failed", "Failed", 0.0, reason=fault.reason)
         except Interrupted:
             outcome = _STOPPED
+        self._say_notes()
         now = self._clock()
         return replace(outcome, at=now, ended=now, started=started, notes=tuple(self._story.notes))
+
+    def _say_notes(self) -> None:
+        """At the end of the job's log, where its user looks."""
+        if self._story.notes:
+            lines = [note.encode("utf-8", "backslashreplace") for note in self._story.notes]
+            log = Log(
+                Lines(self._folder / contract.LOGS / f"{self._plan.host}.log"), self._clock, lambda *_: None
+            )
+            log.write([b"clary: " + line.replace(b"\n", b"\\n") for line in lines])
 
     def _stage(self) -> Program:
         plan, places, s3 = self._plan, self._places, self._early_s3
@@ -159,7 +170,8 @@ class Life:
         output = self._places.left("output")
         if ended.exit_code == 0:
             if step.error and output and not (output / "success").is_symlink():
-                (output / "success").touch()
+                with suppress(OSError):
+                    (output / "success").touch()
             return Outcome("Completed", "Completed", 0.0, exit_code=0)
         from clary.agent.failure import explain, read_failure_file
 
@@ -169,13 +181,15 @@ class Life:
             error=step.error, argv=step.argv, exit_code=ended.exit_code, errors=ended.errors, written=written
         )
         if step.error and output and not failure and not (output / "failure").is_symlink():
-            (output / "failure").write_text(text, "utf-8")
+            with suppress(OSError):
+                (output / "failure").write_text(text, "utf-8")
         return Outcome("Failed", "Failed", 0.0, reason=reason, exit_code=ended.exit_code)
 
     def _save(self, outcome: Outcome) -> Outcome:
         """After a failure only the output and the checkpoints, as in SageMaker; the model in every other case."""
-        self._story.tell("Uploading", UPLOADING)
         try:
+            if outcome.secondary != "MaxRuntimeExceeded":  # a job out of time is Stopping until its end
+                self._story.tell("Uploading", UPLOADING)
             self._finish_checkpoints()
             data = self._places.left("output/data")
             if data and any(data.iterdir()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -48,7 +49,8 @@ def _live(folder: Path, stop: _StopRequest) -> Outcome:
     except Exception as fault:  # noqa: BLE001 - the boundary of the process: every end needs an outcome
         import traceback
 
-        traceback.print_exc()
+        with suppress(OSError):  # its own log may lie on the full disk that this is about
+            traceback.print_exc()
         return _failed(f"the job's agent failed: {type(fault).__name__}: {fault}")
 
 
@@ -57,13 +59,24 @@ def _failed(text: str) -> Outcome:
 
 
 def _leave(folder: Path, outcome: Outcome) -> None:
-    """A full disk may pass: the outcome is tried for a minute."""
+    """A full disk may pass: the outcome is tried for a minute, after room was made where the job itself filled it."""
     for _ in range(60):
-        with suppress(OSError):
+        try:
             contract.write_outcome(folder, outcome)
             return
+        except OSError as fault:
+            if fault.errno == errno.ENOSPC:
+                _make_room(folder)
         time.sleep(1)
     contract.write_outcome(folder, outcome)
+
+
+def _make_room(folder: Path) -> None:
+    """Nobody needs the program's files any more: it is gone, and what could be saved has been."""
+    import shutil
+
+    for name in ("tmp", contract.ML):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _lock(folder: Path) -> IO[bytes] | None:

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
+from clary.agent.places import is_text
 from clary.agent.s3 import S3, Location
 from clary.agent.upload import Upload, put
 
@@ -39,9 +40,13 @@ def upload_folder(
     entries = list(_entries(folder, seen, note))
     if compression == "NONE":
         target = place.below(name)
+        real = folder.resolve()
         for path in entries:
-            if path.is_file():
-                put(s3, target.below(path.relative_to(folder).as_posix()), path)
+            relative = path.relative_to(folder).as_posix()
+            if not is_text(relative):
+                note(f"{relative!r} in {folder.name} has a name that is not UTF-8 and was left out.")
+            elif path.is_file():
+                put(s3, target.below(relative), (real / relative).resolve())
         return f"{target}/"
     target = place.below(f"{name}.tar.gz")
     with Upload(s3, target) as upload, closing(_compressor(upload)) as compressed:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from clary.agent import contract
 
@@ -74,3 +77,29 @@ class Places:
             (self.ml / name).mkdir(parents=True, exist_ok=True)
         for path in (self.env, self.folder / "tmp", self.folder / contract.LOGS):
             path.mkdir(parents=True, exist_ok=True)
+
+
+def open_own(path: Path) -> BinaryIO:
+    """Opens a plain file for reading. Raises OSError for anything else, and where a link stands in the way.
+
+    `path` is absolute, and real as far as the job's own folder. A program that still runs may exchange what was
+    looked at a moment ago, so what counts is what was opened; and a pipe that nobody writes to must not hold the agent.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        opened = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - no file need be there
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or opened.removesuffix(" (deleted)") != str(path):
+            raise OSError(errno.EINVAL, "not a plain file of the job", path.name)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is valid UTF-8, as the keys of S3 objects are."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

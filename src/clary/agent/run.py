@@ -15,6 +15,7 @@ from clary.agent.failure import own_words
 from clary.agent.faults import ClientFault, PlatformFault
 from clary.agent.output import Log, Stream
 
+_LOADING = frozenset({"GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "MALLOC_TRACE", "NLSPATH"})
 _CHUNK = 1 << 16
 _LOOK_S = 0.1
 _ASK_AGAIN_S = 0.5
@@ -102,14 +103,12 @@ class _Program:
     ) -> None:
         reader, writer = os.pipe()
         try:
-            full = (
-                [*sandbox, "--json-status-fd", str(writer), "--chdir", cwd, "--", *argv]
-                if sandbox
-                else list(argv)
-            )
-            self._process = self._start(
-                full, "/" if sandbox else cwd, environment, [writer] if sandbox else []
-            )
+            if sandbox:
+                inner, environment = _split_loading(environment)
+                full = [*sandbox, *inner, "--json-status-fd", str(writer), "--chdir", cwd, "--", *argv]
+                self._process = self._start(full, "/", environment, [writer])
+            else:
+                self._process = self._start(list(argv), cwd, environment, [])
         except BaseException:
             os.close(reader)
             raise
@@ -165,6 +164,18 @@ class _Program:
         """As a shell says it: 128 and the number of the signal for a program that was killed."""
         code = self._process.wait()
         return code if code >= 0 else 128 - code
+
+
+def _split_loading(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """bubblewrap's own words for the variables that load code into a program, and the environment without them.
+
+    bubblewrap starts outside the confinement: what the user gives their program must not be loaded there.
+    """
+    loading = {
+        name: value for name, value in environment.items() if name.startswith("LD_") or name in _LOADING
+    }
+    words = [word for name, value in loading.items() for word in ("--setenv", name, value)]
+    return words, {name: value for name, value in environment.items() if name not in loading}
 
 
 class _Pipes:

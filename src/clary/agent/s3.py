@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote, unquote_plus, urlsplit
 
 from clary.agent.contract import Access
+from clary.agent.download import CHUNK, DiskTrouble, Download
 from clary.agent.faults import ClientFault, Interrupted, PlatformFault
 from clary.agent.sign import signed
 
-CHUNK = 1 << 20
 _TIMEOUT_S = 60.0
 _LONGEST_PAUSE_S = 5.0
 
@@ -57,6 +56,12 @@ def parse_uri(uri: str) -> Location:
     if not match:
         raise ClientFault(f"{uri!r} is not an S3 location: write s3://bucket/key")
     return Location(match[1], match[2] or "")
+
+
+def _check_names_object(place: Location) -> None:
+    """Without a key the same request would bring the bucket's listing."""
+    if not place.key:
+        raise ClientFault(f"{place} names a bucket: give the key of an object in it, s3://{place.bucket}/key")
 
 
 class S3:
@@ -97,12 +102,14 @@ class S3:
             query["continuation-token"] = tag(text, "NextContinuationToken")
 
     def read(self, place: Location) -> bytes:
+        _check_names_object(place)
         return self.ask("GET", place).body
 
     def get(self, place: Location, path: Path) -> None:
         """Streams an object into a file. A broken transfer goes on where it broke, in the same version."""
+        _check_names_object(place)
         with open(path, "wb") as file:
-            download = _Download(file, self._check)
+            download = Download(file, self._check)
             self._patiently("GET", place, lambda: self._get_once(place, download))
 
     def exists(self, place: Location) -> bool:
@@ -136,7 +143,7 @@ class S3:
             self._open.discard(connection)
             self._local.connection = None
 
-    def _get_once(self, place: Location, download: _Download) -> Answer:
+    def _get_once(self, place: Location, download: Download) -> Answer:
         response = self._send("GET", place, {}, b"", download.headers())
         if response.status == 416 or response.status == 412:
             download.restart()
@@ -160,7 +167,7 @@ class S3:
                 if answer.status < 500 and answer.status not in (408, 429):
                     raise _refusal(method, place, answer)
                 trouble = f"status {answer.status}"
-            except _DiskTrouble as fault:
+            except DiskTrouble as fault:
                 self.close()
                 raise ClientFault(f"{place} cannot be written to the job's volume: {fault}") from fault
             except (OSError, http.client.HTTPException) as fault:
@@ -229,40 +236,6 @@ class S3:
 
         context = ssl.create_default_context(cafile=self._access.ca_bundle)
         return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
-
-
-class _DiskTrouble(Exception):
-    """The disk, not the network."""
-
-
-class _Download:
-    """A file that fills over as many requests as it takes."""
-
-    def __init__(self, file: BinaryIO, check: Callable[[], None]) -> None:
-        self._file = file
-        self._check = check
-        self._etag = ""
-
-    def headers(self) -> dict[str, str]:
-        done = self._file.tell()
-        return {"range": f"bytes={done}-", "if-match": self._etag} if done else {}
-
-    def restart(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-
-    def receive(self, response: http.client.HTTPResponse) -> None:
-        if response.status == 200:
-            self.restart()
-        self._etag = response.getheader("etag") or ""
-        while chunk := response.read(CHUNK):
-            self._check()
-            try:
-                self._file.write(chunk)
-            except OSError as fault:
-                raise _DiskTrouble(str(fault)) from fault
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
 
 
 def tag(text: str, name: str) -> str:

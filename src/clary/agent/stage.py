@@ -120,7 +120,7 @@ def _read_manifest(s3: S3, channel: Channel) -> list[Item]:
     try:
         document = json.loads(s3.read(parse_uri(channel.s3_uri)))
         prefix, names = document[0]["prefix"], document[1:]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise fault from None
     if not isinstance(prefix, str) or not prefix or not all(isinstance(name, str) and name for name in names):
         raise fault

@@ -40,6 +40,15 @@ class Program:
 
 def make_program(plan: Plan, places: Places, s3: S3) -> Program:
     """Raises ClientFault when nothing says what to run, or the code cannot be had."""
+    try:
+        return _program(plan, places, s3)
+    except RecursionError:
+        raise ClientFault(
+            "A hyperparameter is JSON with more levels than Python reads: nest it less."
+        ) from None
+
+
+def _program(plan: Plan, places: Places, s3: S3) -> Program:
     _refuse_unreachable(plan, places)
     if plan.entrypoint:
         cwd = "/" if places.confined else str(places.ml)
@@ -48,7 +57,7 @@ def make_program(plan: Plan, places: Places, s3: S3) -> Program:
     entry_point, module_dir = _submission(plan, hyperparameters)
     _fetch_code(s3, module_dir, places)
     code = places.ml / "code"
-    if not (code / entry_point).is_file() and not _is_command(entry_point):
+    if not _is_in(code, entry_point) and not _is_command(entry_point):
         raise ClientFault(
             f"The entry point {entry_point!r} (sagemaker_program) is not in the code from {module_dir!r}. "
             f"It holds: {_listing(code)}"
@@ -126,13 +135,21 @@ def _steps(code: Path, seen_code: str, python: str, entry_point: str, arguments:
 
 def _shell(code: Path, entry_point: str, arguments: Sequence[str]) -> list[str]:
     script = code / entry_point
-    if script.is_file():
+    if _is_in(code, entry_point):
         script.chmod(0o777)
     return [
         "/bin/sh",
         "-c",
-        shlex.join([f"./{entry_point}" if script.is_file() else entry_point, *arguments]),
+        shlex.join([f"./{entry_point}" if _is_in(code, entry_point) else entry_point, *arguments]),
     ]
+
+
+def _is_in(code: Path, entry_point: str) -> bool:
+    """Whether it names a file of the code, and no other of the machine."""
+    path = code / entry_point
+    if not os.path.isfile(path):  # noqa: PTH113 - False, too, for what cannot be a file's name
+        return False
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(code))
 
 
 def _is_command(entry_point: str) -> bool:

@@ -26,8 +26,24 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
                     raise ClientFault(f"{name} is too large to unpack (entry {number + 1}, {member.name!r}).")
                 if member.name.startswith("/"):
                     raise ClientFault(f"{name} holds an absolute path: {member.name!r}.")
-                tar.extract(member, folder, filter="data")
-    except tarfile.FilterError as fault:
-        raise ClientFault(f"{name} holds an entry that is not safe to unpack: {fault}") from fault
+                _extract(tar, member, folder, name)
+    except RecursionError:
+        raise ClientFault(f"{name} holds an entry in too many folders.") from None
     except (tarfile.TarError, zlib.error, EOFError, OSError) as fault:
         raise ClientFault(f"{name} cannot be unpacked as a tar archive: {fault}") from fault
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> None:
+    if hasattr(tarfile, "data_filter"):
+        try:
+            tar.extract(member, folder, filter="data")
+        except tarfile.FilterError as fault:
+            raise ClientFault(f"{name} holds an entry that is not safe to unpack: {fault}") from fault
+        return
+    # Python before 3.11.4 has no filters: without links, and with no way up, nothing can leave the folder
+    if not (member.isfile() or member.isdir()) or ".." in Path(member.name).parts:
+        raise ClientFault(
+            f"{name} holds an entry that is not safe to unpack: {member.name!r} is a link or leads out"
+        )
+    tar.extract(member, folder, set_attrs=False)
+    (folder / member.name).chmod(0o755 if member.isdir() else 0o644 | member.mode & 0o111)

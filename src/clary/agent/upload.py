@@ -8,16 +8,18 @@ from pathlib import Path
 from queue import Queue
 from types import TracebackType
 
+from clary.agent.download import CHUNK
 from clary.agent.faults import ClientFault, Fault
-from clary.agent.s3 import CHUNK, S3, Location, tag
+from clary.agent.places import open_own
+from clary.agent.s3 import S3, Location, tag
 
 PART = 16 << 20
 """Parts grow by half this much every thousand, so that the 10,000 allowed reach 5 TB and more."""
 
 
 def put(s3: S3, place: Location, path: Path) -> None:
-    """Uploads a file. Raises OSError when it cannot be read, else what `S3.ask` raises."""
-    with open(path, "rb") as source, Upload(s3, place) as target:
+    """Uploads a plain file (`places.open_own`). Raises OSError when it cannot be read, else what `S3.ask` raises."""
+    with open_own(path) as source, Upload(s3, place) as target:
         while chunk := source.read(CHUNK):
             target.write(chunk)
 
@@ -74,8 +76,7 @@ class Upload:
         if self._sender is None:
             self._s3.ask("PUT", self._place, body=rest)
             return
-        self._sender.send(rest)
-        self._sender.complete()
+        self._sender.complete(rest)
 
 
 class _Sender:
@@ -100,7 +101,10 @@ class _Sender:
         self._queue.put((self._number, part))
         return self._number
 
-    def complete(self) -> None:
+    def complete(self, last: bytes) -> None:
+        """Raises what sending any part raised; then nothing of the upload is left."""
+        if self._fault is None:
+            self.send(last)
         self._join()
         if self._fault:
             self._abort()

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from clary.agent import tree
@@ -75,7 +76,8 @@ class Usage:
             "MemoryUtilization": round(min(100.0 * memory / self._memory_total, 100.0), 3),
             "DiskUtilization": round(100.0 * disk.used / disk.total, 3),
         }
-        self._lines.append_document(sample | _gpu_usage(self._gpus))
+        with suppress(OSError):  # a full disk costs a sample, not the job's own story
+            self._lines.append_document(sample | _gpu_usage(self._gpus))
 
 
 def _reaped_cpu_s() -> float:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from clary.cli.options import home_option, server_options, settings_of
+from clary.client.server import home_words
 from clary.server import home
 
 START_S = 30.0
@@ -29,32 +31,31 @@ END_S = 30.0
 def up_command(ctx: click.Context, /, **given: Any) -> None:
     """Start a server in the background, or say where it already runs."""
     settings = settings_of(**given)
-    home.prepare(settings.home)
+    try:
+        home.prepare(settings.home)
+    except home.NotAHome as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"cannot keep anything in {settings.home}: {error}") from None
     if home.is_locked(settings.home):
-        click.echo(f"already up: {_describe(settings.home)}")
+        _find_up(settings.home)
         return
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if _is_plain(value)]
-    arguments += ["--tls"] if given["tls"] else ["--no-tls"] if given["tls"] is False else []
     log = settings.home / "server.log"
-    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        start = output.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "clary.cli.main", "serve", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    start, process = _spawn(log, **given)
     if not _wait(lambda: process.poll() is not None or _is_answering(settings.home, process.pid), START_S):
         process.terminate()
         raise click.ClickException(f"the server did not answer within {START_S:.0f} s; its log is {log}")
+    if process.poll() is not None and home.is_locked(settings.home):
+        _find_up(settings.home)  # somebody else was quicker
+        return
     if process.poll() is not None:
         with log.open("rb") as written:
             written.seek(start)
             said = written.read()[-2000:].decode("utf-8", "replace").strip()
         raise click.ClickException(f"the server did not start:\n{said}")
     click.echo(f"up: {_describe(settings.home)}")
-    click.echo('next: eval "$(clary env)", or clary run -- python your_script.py')
+    words = home_words(settings.home)
+    click.echo(f'next: eval "$(clary env{words})", or clary run{words} -- python your_script.py')
     ctx.exit(0)
 
 
@@ -63,13 +64,14 @@ def up_command(ctx: click.Context, /, **given: Any) -> None:
 def down_command(**given: Any) -> None:
     """Stop the server. Jobs under way go on, and the next server finds them."""
     folder = settings_of(**given).home
-    connection = home.read_connection(folder)
-    if connection is None or not home.is_locked(folder):
+    pid = home.holder(folder)
+    if pid is None:
         click.echo(f"no server runs in {folder}")
         return
-    os.kill(connection.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     if not _wait(lambda: not home.is_locked(folder), END_S):
-        raise click.ClickException(f"the server (pid {connection.pid}) has not ended within {END_S:.0f} s")
+        raise click.ClickException(f"the server (pid {pid}) has not ended within {END_S:.0f} s")
     click.echo("down")
 
 
@@ -80,8 +82,8 @@ def down_command(**given: Any) -> None:
 def status_command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     """Say whether a server runs and where. Exit code 3 if none does."""
     folder = settings_of(**given).home
-    connection = home.read_connection(folder)
-    up = connection is not None and home.is_locked(folder) and _is_answering(folder, connection.pid)
+    connection = _connection(folder)
+    up = _is_up(folder)
     if as_json:
         facts = {"endpoint": connection.endpoint, "pid": connection.pid} if connection and up else {}
         click.echo(json.dumps({"up": up, "home": str(folder), **facts}))
@@ -92,30 +94,71 @@ def status_command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     ctx.exit(0 if up else 3)
 
 
+def _spawn(log: Path, **given: Any) -> tuple[int, subprocess.Popen[bytes]]:
+    """The process of a server that outlives this one, and where in the log its words begin."""
+    environment = dict(os.environ)
+    if url := given.pop("database_url"):
+        # it may hold a password, and a command line is everybody's to read
+        environment["CLARY_DATABASE_URL"] = url
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if _is_plain(value)]
+    arguments += ["--tls"] if given["tls"] else ["--no-tls"] if given["tls"] is False else []
+    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+        return output.tell(), subprocess.Popen(
+            [sys.executable, "-m", "clary.cli.main", "serve", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _find_up(folder: Path) -> None:
+    if not _wait(lambda: _is_up(folder), START_S):
+        raise click.ClickException(
+            f"a server runs in {folder} and does not answer; see {folder / 'server.log'}"
+        )
+    click.echo(f"already up: {_describe(folder)}")
+
+
 def _is_plain(value: object) -> bool:
     return value is not None and not isinstance(value, bool)
 
 
 def _describe(folder: Path) -> str:
-    connection = home.read_connection(folder)
+    connection = _connection(folder)
     assert connection is not None
     return f"{connection.endpoint} (home {folder}, pid {connection.pid})"
 
 
+def _connection(folder: Path) -> home.Connection | None:
+    """None, too, for one that somebody spoiled: the next server writes it anew."""
+    try:
+        return home.read_connection(folder)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_up(folder: Path) -> bool:
+    pid = home.holder(folder)
+    return pid is not None and _is_answering(folder, pid)
+
+
 def _is_answering(folder: Path, pid: int) -> bool:
     """Whether the server with this pid has written where it is and answers there."""
-    connection = home.read_connection(folder)
+    connection = _connection(folder)
     if connection is None or connection.pid != pid:
         return False
     import ssl
 
     context = ssl.create_default_context(cafile=connection.ca_bundle) if connection.ca_bundle else None
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     try:
-        with urllib.request.urlopen(
-            f"{connection.endpoint}/_clary/health", timeout=5, context=context
-        ) as answer:
+        with direct.open(f"{connection.endpoint}/_clary/health", timeout=5) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
+    except (OSError, http.client.HTTPException):
         return False
 
 

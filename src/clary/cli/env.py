@@ -9,15 +9,13 @@ from pathlib import Path
 
 import click
 
-from clary.cli.options import settings_of
+from clary.cli.options import home_option, settings_of
 from clary.client.environment import client_environment
 from clary.client.server import NotConnected, find_server
 
 
 @click.command("env")
-@click.option(
-    "--home", type=click.Path(path_type=Path), help="Folder of the server. [CLARY_HOME or ~/.clary]"
-)
+@home_option
 @click.option(
     "--shell",
     type=click.Choice(["sh", "fish", "powershell"]),

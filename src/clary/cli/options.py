@@ -23,7 +23,10 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--isolation", type=click.Choice(ISOLATIONS), help="How jobs are confined."),
         click.option("--tls/--no-tls", default=None, help="Serve HTTPS with a self-signed certificate."),
         click.option("--region", help="AWS region that names and ARNs speak of.  [us-east-1]"),
-        click.option("--database-url", help="SQLAlchemy URL; SQLite in the home unless given."),
+        click.option(
+            "--database-url",
+            help="SQLAlchemy URL; SQLite in the home unless given. One with a password: CLARY_DATABASE_URL.",
+        ),
         click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one.  [7370]"),
         click.option("--host", help="Address to listen on.  [127.0.0.1]"),
         home_option,

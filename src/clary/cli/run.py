@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from clary.cli.options import settings_of
+from clary.cli.options import home_option, settings_of
 from clary.client.environment import apply_changes, client_environment, with_shim
 from clary.client.server import NotConnected, find_server
 
@@ -16,9 +16,7 @@ _CANNOT_RUN, _NOT_FOUND = 126, 127
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option(
-    "--home", type=click.Path(path_type=Path), help="Folder of the server. [CLARY_HOME or ~/.clary]"
-)
+@home_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run_command(home: Path | None, command: tuple[str, ...]) -> None:
     """Run a program against the server: clary run -- python notebook.py.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
@@ -18,12 +20,17 @@ from clary.cli.options import server_options, settings_of
 from clary.runners.instances import TableFault
 from clary.runners.sandbox import SandboxUnavailable
 from clary.server import home
+from clary.server.protocol import BoundedProtocol
 from clary.server.tls import certificate
 from clary.server.wiring import Server, build
 from clary.settings import Settings
 from clary.store.database import CannotOpen
 
 DRAIN_S = 5
+REFUSALS = (
+    *(home.HomeInUse, home.NotAHome, home.NotTogether, home.CannotListen),
+    *(SandboxUnavailable, TableFault, CannotOpen),
+)
 
 
 @click.command("serve")
@@ -33,9 +40,11 @@ def serve_command(**given: Any) -> None:
     settings = settings_of(**given)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     logging.getLogger("clary").setLevel(logging.INFO)
+    if shutil.which(settings.python) is None:
+        raise click.ClickException(f"CLARY_PYTHON={settings.python!r}: there is no such program")
     try:
         serve(settings)
-    except (home.HomeInUse, home.NotTogether, SandboxUnavailable, TableFault, CannotOpen) as error:
+    except REFUSALS as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot serve from {settings.home}: {error}") from None
@@ -91,10 +100,14 @@ def _run(server: Server, listener: Any, settings: Settings, endpoint: str, tls: 
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         **tls,
     )
-    running = _Announcing(config, f"Clary serves {settings.home} at {endpoint} (jobs: {server.isolation})")
+    line = f"Clary serves {settings.home} at {endpoint} (jobs: {server.isolation})"
+    running = _Announcing(config, line, server.end_waits)
+    # once it has ended in good order uvicorn sends itself the signal it got: that must not cut short the end below
+    signal.signal(signal.SIGTERM, lambda *_: None if running.should_exit else sys.exit(0))
     server.start()
     try:
         running.run(sockets=[listener])
@@ -105,13 +118,18 @@ def _run(server: Server, listener: Any, settings: Settings, endpoint: str, tls: 
 class _Announcing(uvicorn.Server):
     """Says where it is once it listens. On a second signal it leaves at once."""
 
-    def __init__(self, config: uvicorn.Config, line: str) -> None:
+    def __init__(self, config: uvicorn.Config, line: str, end_waits: Callable[[], None]) -> None:
         super().__init__(config)
         self._line = line
+        self._end_waits = end_waits
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         print(self._line, flush=True)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._end_waits()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:

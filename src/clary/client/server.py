@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shlex
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -77,5 +78,10 @@ def _health(connection: Connection) -> dict[str, object]:
     return document
 
 
+def home_words(home: Path) -> str:
+    """What a command is to say of this home: ` --home FOLDER`, or nothing for the one it finds by itself."""
+    return "" if home == read_settings().home else f" --home {shlex.quote(str(home))}"
+
+
 def _up(home: Path) -> str:
-    return "`clary up`" if home == read_settings().home else f"`clary up --home {home}`"
+    return f"`clary up{home_words(home)}`"

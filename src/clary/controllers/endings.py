@@ -36,11 +36,14 @@ def told(job: Resource, news: News, *, now: float) -> Resource:
     finals = dict(state.get("final_metrics", {}))
     series = f"{KIND}/{job.name}"
     finals.update({point.metric: [point.value, point.at] for point in news.points if point.series == series})
-    return replace(job, state={**state, "final_metrics": finals, "read": dict(news.read)}, modified=now)
+    state = {**state, "final_metrics": finals, "read": dict(news.read)}
+    return replace(job, state=state, modified=now if news.events else job.modified)
 
 
 def ended(job: Resource, outcome: Outcome, *, now: float) -> Resource:
     """The row in its final status, with times, reason and artifacts."""
+    if not TRAINING_JOB.may_move(job.status, outcome.status):
+        outcome = replace(outcome, status="Stopped", secondary="Stopped")  # the stop came as it completed
     state = dict(job.state)
     if outcome.status == "Stopped" and outcome.secondary != "Stopped":
         state = enter(state, "Stopping", "Stopping the training job", at=min(outcome.at, now))
@@ -77,7 +80,7 @@ def lost(now: float, *, last_words: str = "") -> Outcome:
     return Outcome("Failed", "Failed", now, reason=reason)
 
 
-def broken(error: Exception, now: float) -> Outcome:
+def broken(error: Exception | None, now: float) -> Outcome:
     """The outcome of a job whose handling failed here again and again."""
     return Outcome("Failed", "Failed", now, reason=f"InternalServerError: {type(error).__name__}: {error}")
 
@@ -101,7 +104,7 @@ def retried(job: Resource, outcome: Outcome, *, now: float) -> Resource:
 
 def tidy(folder: Path) -> None:
     """Remove what only a running job needs: its data, environment and the plan with its key."""
-    for name in (contract.ML, "env", "tmp"):
+    for name in (contract.ML, "env", "tmp", "home", "nothing"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (contract.PLAN, contract.STOP):
         (folder / name).unlink(missing_ok=True)

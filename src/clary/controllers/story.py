@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clary.agent import contract
 from clary.store.base import Point
+
+log = logging.getLogger("clary.controllers.story")
 
 MOST_BYTES = 4 * 1024 * 1024
 LAST_WORDS_BYTES = 600
@@ -19,15 +23,19 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """`read` are the offsets (bytes) up to which the files are now known; `complete` says nothing was left over."""
+    """`read` are the offsets (bytes) up to which the files are now known; `complete` says nothing was left over.
+
+    `has_moved` says that something was read, lines included that had to be dropped: they are not read again.
+    """
 
     events: tuple[Event, ...]
     points: tuple[Point, ...]
     read: Mapping[str, int]
     complete: bool
+    has_moved: bool
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.points)
+        return self.has_moved
 
 
 def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
@@ -40,16 +48,21 @@ def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
     complete = True
     for name in (contract.STORY, contract.METRICS, contract.USAGE):
         lines, offsets[name], at_end = _lines(folder / name, read.get(name, 0))
-        found[name] = [json.loads(line) for line in lines]
+        found[name] = list(_parsed(lines, folder / name))
         complete = complete and at_end
     points = [Point(series, entry["name"], entry["at"], entry["value"]) for entry in found[contract.METRICS]]
     points += [point for entry in found[contract.USAGE] for point in _usage(entry, series)]
-    return News(tuple(found[contract.STORY]), tuple(points), offsets, complete)
+    has_moved = any(offset != read.get(name, 0) for name, offset in offsets.items())
+    return News(tuple(found[contract.STORY]), tuple(points), offsets, complete, has_moved)
 
 
 def log_size(folder: Path) -> int:
     """Bytes of all the job's logs, to see whether they grew."""
-    return sum(path.stat().st_size for path in (folder / contract.LOGS).glob("*.log"))
+    try:
+        with os.scandir(folder / contract.LOGS) as entries:
+            return sum(entry.stat().st_size for entry in entries)
+    except FileNotFoundError:
+        return 0
 
 
 def last_words(folder: Path) -> str:
@@ -63,6 +76,8 @@ def last_words(folder: Path) -> str:
 
 def _lines(path: Path, offset: int) -> tuple[list[bytes], int, bool]:
     try:
+        if path.stat().st_size <= offset:  # so it is nearly always
+            return [], offset, True
         with path.open("rb") as file:
             file.seek(offset)
             piece = file.read(MOST_BYTES)
@@ -71,6 +86,15 @@ def _lines(path: Path, offset: int) -> tuple[list[bytes], int, bool]:
         return [], offset, True
     whole = piece[: piece.rfind(b"\n") + 1]
     return whole.splitlines(), offset + len(whole), at_end
+
+
+def _parsed(lines: Iterable[bytes], path: Path) -> Iterator[Event]:
+    """A full disk can leave half a line with the next one behind it: that much is lost, and no more."""
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            log.warning("%s: dropped a line that is not JSON: %.80r", path, line)
 
 
 def _usage(entry: Event, series: str) -> Iterator[Point]:

@@ -91,7 +91,7 @@ def _running() -> Iterator[tuple[int, _Stat]]:
 def _stat(pid: int) -> _Stat | None:
     try:
         text = (_PROC / str(pid) / "stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:  # it has gone, or is another user's where those are hidden
         return None
     # the command's name, in parentheses, may hold anything; what follows it is state, ppid, pgrp, session, ...
     words = text[text.rindex(b")") + 2 :].split()

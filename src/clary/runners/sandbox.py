@@ -7,11 +7,12 @@ What the program sees:
     the home           of the user who runs Clary: the job folder's `home`, empty at first, read-write
     /etc               read-only, with the job's own `hosts`, without password hashes and host keys
     /usr /data ...     every other top-level directory, read-only: programs may read local models and data there
-    /proc /dev         its own; GPU devices when the job was given GPUs
+    /proc /dev         its own, the kernel's settings read-only; GPU devices when the job was given GPUs
     the interpreter    its prefixes and import path, read-only, wherever they lie
     Hugging Face cache `hub` and `datasets` of it, read-write, so that jobs share downloads; never its `token`
 
-Hidden are Clary's home (database, objects, other jobs, credentials), all home directories, /run and /var.
+Hidden are Clary's home (database, objects, other jobs, credentials), all home directories, /run and /var. Whatever
+else lies in a visible place shows as far as the user who runs Clary may read it: another Clary's home there, too.
 The network is the machine's own: the program reaches S3 and the API over it.
 """
 
@@ -70,16 +71,20 @@ class Sandbox:
         isolation: str = "auto",
         environment: Mapping[str, str] = os.environ,
         program: str = "bwrap",
+        database: Path | None = None,
     ) -> None:
-        """`home` is Clary's, which no job may see.
+        """`home` is Clary's, which no job may see, nor its `database` where that is a file elsewhere.
 
         Raises ValueError for an unknown `isolation`, SandboxUnavailable when it is `bubblewrap` and that does not work.
         """
         if isolation not in ISOLATIONS:
             raise ValueError(f"CLARY_ISOLATION={isolation!r}: say one of {', '.join(ISOLATIONS)}")
-        self._home = home.absolute()
-        self._user_home = Path(environment.get("HOME") or Path.home()).absolute()
-        self._model_caches = _model_caches(environment, self._user_home)
+        # mounts take no way through links, and what a link in a visible place leads to would show
+        self._home = home.resolve()
+        self._database = database.resolve() if database else None
+        user_home = Path(environment.get("HOME") or Path.home()).absolute()
+        self._user_homes = tuple(dict.fromkeys((user_home.resolve(), user_home)))
+        self._model_caches = _model_caches(environment, user_home)
         self._interpreters: dict[str, tuple[Path, ...]] = {}
         self._program = shutil.which(program, path=environment.get("PATH")) or ""
         self.why_not = "isolation is switched off" if isolation == "none" else self._probe()
@@ -134,8 +139,12 @@ class Sandbox:
         yield _bind(folder / "env", Path("/opt/env"))
         yield _bind(folder / "tmp", Path("/tmp"))
         yield _Mount(Path("/var/tmp"), ("--symlink", "/tmp", "/var/tmp"))
-        if self._user_home.is_dir() and self._user_home != Path("/"):
-            yield _bind(folder / "home", self._user_home)
+        for user_home in self._user_homes:
+            is_link = user_home != self._user_homes[0]
+            if is_link and not is_within(user_home, _hidden_roots()):
+                continue  # it shows as the link that it is
+            if user_home.is_dir() and user_home != Path("/"):
+                yield _bind(folder / "home", user_home)
         yield from _etc(folder)
         yield from _devices(plan)
         yield from self._shown_again(plan)
@@ -145,17 +154,22 @@ class Sandbox:
 
     def _shown_again(self, plan: Plan) -> Iterator[_Mount]:
         """What the program needs of hidden places, and a cover on Clary's home where it would show."""
-        hidden = (*_hidden_roots(), self._user_home)
+        hidden = (*_hidden_roots(), *self._user_homes)
         needed = [path for path in self._needed(plan) if is_within(path, (*hidden, self._home))]
         yield from (_bind(path, path, "--ro-bind") for path in needed)
         if not is_within(self._home, hidden) or is_within(self._home, needed):
             yield _Mount(self._home, ("--tmpfs", str(self._home)))
+        if self._database and not is_within(self._database, (self._home,)):
+            beside = [self._database.with_name(self._database.name + end) for end in ("", "-wal", "-shm")]
+            if not is_within(self._database, hidden) or is_within(self._database, needed):
+                yield from _covered(*beside)
 
     def _needed(self, plan: Plan) -> Iterator[Path]:
         if plan.python not in self._interpreters:
             self._interpreters[plan.python] = interpreter_paths(plan.python)
         # an import path may well name a home directory: that much nobody needs
-        too_much = {self._user_home, *self._user_home.parents, self._home, *_hidden_roots()}
+        homes = {path for home in self._user_homes for path in (home, *home.parents)}
+        too_much = {*homes, self._home, *_hidden_roots()}
         yield from (path for path in self._interpreters[plan.python] if path not in too_much)
         resolver = Path(os.path.realpath("/etc/resolv.conf"))
         if resolver.exists():
@@ -186,6 +200,9 @@ def _tops() -> Iterator[_Mount]:
     for name in ("home", "root", "run", "var", "opt"):
         yield _Mount(Path("/") / name, ("--dir", f"/{name}"))
     yield _Mount(Path("/proc"), ("--proc", "/proc"))
+    if os.geteuid() == 0:
+        # root may write these without any capability, and core_pattern alone starts programs outside
+        yield _bind(Path("/proc/sys"), Path("/proc/sys"), "--ro-bind")
     yield _Mount(Path("/dev"), ("--dev", "/dev"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing
 from typing import Any
 
@@ -10,7 +11,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import clary
@@ -27,14 +28,16 @@ LONGEST_DRAIN = 8 << 20  # bytes
 
 
 def make_app(gateway: Gateway, changes: Changes) -> ASGIApp:
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/_clary/health", health),
             Route("/_clary/changes", _changes_page(gateway, changes)),
             Route("/_clary/tuning/{name}", _tuning_page(gateway)),
-            Mount("/", Edge(gateway)),
         ]
     )
+    # not a Mount: no pattern of paths may stand between us and the keys of S3, which can hold line breaks
+    app.router.default = Edge(gateway)
+    return app
 
 
 async def health(request: Request) -> Response:  # noqa: ARG001
@@ -57,7 +60,7 @@ class Edge:
         response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=self._limiter)
         if not await is_spent(request, body):
             response.headers.append(("Connection", "close"))
-        await transmit(response, send, head=request.method == "HEAD")
+        await transmit(response, receive, send, head=request.method == "HEAD")
 
 
 async def is_spent(request: HttpRequest, body: ReceivedBody) -> bool:
@@ -89,7 +92,7 @@ def request_of(scope: Scope, body: Body) -> HttpRequest:
     )
 
 
-async def transmit(response: HttpResponse, send: Send, *, head: bool) -> None:
+async def transmit(response: HttpResponse, receive: Receive, send: Send, *, head: bool) -> None:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     rest = response.body
@@ -98,10 +101,19 @@ async def transmit(response: HttpResponse, send: Send, *, head: bool) -> None:
         body = rest if isinstance(rest, bytes) and not head else b""
         await send({"type": "http.response.body", "body": body})
         return
-    async with aclosing(pieces(rest)) as parts:
+    async with anyio.create_task_group() as group, aclosing(pieces(rest)) as parts:
+        group.start_soon(_until_gone, receive, group.cancel_scope)
         async for piece in parts:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": b""})
+        group.cancel_scope.cancel()
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    """The server swallows what is sent to a client that has gone: the rest of a large file would be read for nobody."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 def _changes_page(gateway: Gateway, changes: Changes) -> ASGIApp:
@@ -111,13 +123,15 @@ def _changes_page(gateway: Gateway, changes: Changes) -> ASGIApp:
         try:
             await anyio.to_thread.run_sync(lambda: gateway.authenticate(signed, service="clary"))
             since = int(request.query_params.get("since", "0"))
-            timeout_s = min(float(request.query_params.get("timeout", "0")), LONGEST_WAIT_S)
+            timeout_s = float(request.query_params.get("timeout", "0"))
+            if math.isnan(timeout_s):
+                raise ValueError(timeout_s)
         except Fault as fault:
             return _refusal(fault)
         except ValueError:
             message = "since must be a whole number and timeout a number of seconds"
             return JSONResponse({"__type": "ValidationException", "message": message}, 400)
-        version = await changes.wait(since, timeout_s)
+        version = await changes.wait(since, min(timeout_s, LONGEST_WAIT_S))
         return JSONResponse({"version": version.changes, "statuses": version.statuses})
 
     return wait_for_change  # type: ignore[return-value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import aclosing
 from typing import Any
 
 import anyio.from_thread
@@ -76,8 +77,9 @@ class ReceivedBody:
 async def pieces(body: FileBody | Iterable[bytes]) -> AsyncGenerator[bytes]:
     """A response's body in pieces; closes the file it came from."""
     if isinstance(body, FileBody):
-        async for piece in _pieces_of_file(body):
-            yield piece
+        async with aclosing(_pieces_of_file(body)) as parts:
+            async for piece in parts:
+                yield piece
     else:
         iterator = iter(body)
         while piece := await anyio.to_thread.run_sync(lambda: next(iterator, b"")):

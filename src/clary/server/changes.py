@@ -25,6 +25,7 @@ class Changes:
         """`start` must be beyond what a former server counted to: its clients still wait for more than that."""
         self._lock = threading.Lock()
         self._version = Version(start, start)
+        self._closed = False
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @property
@@ -35,6 +36,15 @@ class Changes:
         with self._lock:
             old = self._version
             self._version = Version(old.changes + 1, old.statuses + status)
+        self._ring()
+
+    def close(self) -> None:
+        """End every wait, now and from now on: a server that wants to end waits for nobody who waits for it."""
+        self._closed = True
+        self._ring()
+
+    def _ring(self) -> None:
+        with self._lock:
             waiting, self._waiting = self._waiting, set()
         for loop, event in waiting:
             if not loop.is_closed():
@@ -45,7 +55,7 @@ class Changes:
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
         with self._lock:
-            if self._version.changes > since:
+            if self._closed or self._version.changes > since:
                 return self._version
             self._waiting.add(entry)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.model import OperationModel
@@ -20,6 +20,7 @@ from clary.objects.base import Objects
 from clary.services.operations import OPERATIONS, Context, Operation, Reply
 from clary.settings import Settings
 from clary.store.base import Credential, Store
+from clary.wire.checksums import checked
 from clary.wire.decode import decode
 from clary.wire.encode import encode
 from clary.wire.faults import encode_fault, unknown_operation
@@ -67,7 +68,7 @@ class Gateway:
             caller, request = self.authenticate(request, service=found.service)
             found, request = settle(found, request)
             model, operation = self.find(found)
-            parameters = decode(request, found)
+            parameters = decode(held_to_checksum(request, model), found)
             validate(parameters, model, open_enums=OPEN_ENUMS)
             reply = self.dispatch(operation, parameters, caller=caller, request=request)
             return self.finish(found, reply, request_id)
@@ -134,3 +135,10 @@ class Gateway:
     def refuse(self, found: Route, request: HttpRequest, fault: Fault, request_id: str) -> HttpResponse:
         head = request.method == "HEAD"
         return encode_fault(found, fault, request_id=request_id, resource=request.path, head=head)
+
+
+def held_to_checksum(request: HttpRequest, model: OperationModel) -> HttpRequest:
+    """A document is held to the checksum sent with it, where the operation knows any; a stream by who reads it."""
+    if "requestAlgorithmMember" not in model.http_checksum or model.has_streaming_input:
+        return request
+    return replace(request, body=checked(request.body, request.headers))

@@ -10,6 +10,7 @@ import socket
 import string
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ from clary.settings import Settings
 from clary.store.base import Credential, Store
 
 CONNECTION = "connection.json"
+SERVER_ID = "server-id"
+_MAY_COME_FIRST = frozenset({"jobs", "objects", "server.lock", "server.log", "instances.toml", "tls"})
+"""What may lie in a home before its first server has ended its start."""
+
+
+class NotAHome(Exception):
+    """The folder is somebody else's: it would be closed to others, and mixed with what is kept here."""
+
+
+class CannotListen(OSError):
+    """The address is taken, or not one of this machine's."""
 
 
 class HomeInUse(Exception):
@@ -46,7 +58,15 @@ class Connection:
 
 
 def prepare(home: Path) -> None:
-    """Make the home and its folders, closed to others, whatever the umask. Raises OSError."""
+    """Make the home and its folders, closed to others, whatever the umask. Raises OSError, NotAHome."""
+    if home.is_dir() and not (home / SERVER_ID).exists():
+        others = sorted({path.name for path in home.iterdir()} - _MAY_COME_FIRST)
+        others = [name for name in others if not name.startswith("clary.db")]
+        if others:
+            raise NotAHome(
+                f"{home} is no home of Clary's: it holds {', '.join(others[:3])}{', ...' * (len(others) > 3)}. "
+                "Give an empty folder, or one that does not exist yet"
+            )
     for folder in (home, home / "jobs", home / "objects"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -61,6 +81,8 @@ def lock(home: Path) -> int:
         except BlockingIOError:
             time.sleep(pause_s)
         else:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor
     os.close(descriptor)
     raise HomeInUse(f"a server already runs in {home}; `clary status --home {home}` says where")
@@ -72,12 +94,18 @@ def is_locked(home: Path) -> bool:
         return False
     descriptor = os.open(home / "server.lock", os.O_RDWR | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # several may ask at once
     except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
     return False
+
+
+def holder(home: Path) -> int | None:
+    """The pid of the server that runs in this home. `connection.json` may still name the one before it."""
+    pid = (home / "server.lock").read_text("ascii") if is_locked(home) else ""
+    return int(pid) if pid else None
 
 
 def open_account(store: Store, settings: Settings) -> tuple[Account, Credential]:
@@ -98,7 +126,7 @@ def open_identity(home: Path, store: Store, account: Account) -> str:
 
     Raises NotTogether for a database that another home was given, or another than this home was given.
     """
-    path = home / "server-id"
+    path = home / SERVER_ID
     kept = json.loads(path.read_text("utf-8")) if path.exists() else {"id": secrets.token_hex(8)}
     if kept.get("account", account.id) != account.id:
         raise NotTogether(
@@ -120,16 +148,25 @@ def open_identity(home: Path, store: Store, account: Account) -> str:
 def listen(settings: Settings, find_previous: Callable[[Path], Connection | None]) -> socket.socket:
     """A listening socket. Port 0 means any, the one used before if it is free: jobs under way know that one.
 
-    Raises OSError when the address is taken.
+    Raises CannotListen.
     """
-    before = find_previous(settings.home) if settings.port == 0 else None
+    before = None
+    if settings.port == 0:
+        with suppress(ValueError, TypeError):  # one that cannot be read is written anew
+            before = find_previous(settings.home)
     ports = [int(before.endpoint.rsplit(":", 1)[1]), 0] if before else [settings.port]
     for port in ports[:-1]:
         try:
             return _bind(settings.host, port)
         except OSError:
             continue
-    return _bind(settings.host, ports[-1])
+    try:
+        return _bind(settings.host, ports[-1])
+    except OSError as error:
+        where = f"{settings.host}, port {ports[-1]}"
+        raise CannotListen(
+            f"cannot listen on {where}: {error.strerror}; give another --host or --port"
+        ) from error
 
 
 def write_connection(home: Path, connection: Connection) -> None:

@@ -41,13 +41,17 @@ SERVICES = (
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server's parts, put together but not yet listening. `isolation` says how jobs are confined."""
+    """A server's parts, put together but not yet listening. `isolation` says how jobs are confined.
+
+    `end_waits` before the end of listening, `close` after it.
+    """
 
     app: ASGIApp
     account: Account
     credential: Credential
     isolation: str
     start: Callable[[], None]
+    end_waits: Callable[[], None]
     close: Callable[[], None]
 
 
@@ -58,7 +62,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     """
     for name in SERVICES:
         importlib.import_module(f"clary.services.{name}")
-    sandbox = Sandbox(settings.home, isolation=settings.isolation)
+    sandbox = Sandbox(settings.home, isolation=settings.isolation, database=settings.database_file)
     instance_types = InstanceTypes.read(settings.home)
     store = open_store(settings.url)
     account, credential = home.open_account(store, settings)
@@ -106,7 +110,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
 
     world = World(account, settings, store, objects, time.time, random_hex, changed)
     app = make_app(Gateway(world), changes)
-    return Server(app, account, credential, sandbox.isolation, start, close)
+    return Server(app, account, credential, sandbox.isolation, start, changes.close, close)
 
 
 def random_hex(digits: int) -> str:

@@ -41,6 +41,7 @@ Parameters = Mapping[str, Any]
 
 @operation("sts", "GetCallerIdentity")
 def get_caller_identity(context: Context, _parameters: Parameters) -> Parameters:
+    """Whose key this is: the account's one role, or the role that was assumed."""
     arn = context.account.assumed_role_arn
     if context.caller.scope and ":assumed-role/" in context.caller.scope:
         arn = context.caller.scope
@@ -51,7 +52,10 @@ def get_caller_identity(context: Context, _parameters: Parameters) -> Parameters
 
 @operation("sts", "AssumeRole")
 def assume_role(context: Context, parameters: Parameters) -> Parameters:
-    """Raises ClientFault ValidationError (400) for what is no role's ARN."""
+    """Temporary keys, of any role.
+
+    Raises ClientFault ValidationError (400) for what is no role's ARN.
+    """
     found = _ROLE_ARN.fullmatch(parameters["RoleArn"])
     if not found:
         raise ClientFault(
@@ -60,14 +64,19 @@ def assume_role(context: Context, parameters: Parameters) -> Parameters:
         )
     account, role, session = context.account, found[1], parameters["RoleSessionName"]
     arn = f"arn:{account.partition}:sts::{account.id}:assumed-role/{role}/{session}"
-    credentials = _mint(context, parameters.get("DurationSeconds", DEFAULT_ROLE_S), scope=arn)
+    # what a job's program asks for ends with the job, as the key it asks with
+    scope = arn if _is_at_large(context.caller) else context.caller.scope
+    credentials = _mint(context, parameters.get("DurationSeconds", DEFAULT_ROLE_S), scope=scope)
     user = {"AssumedRoleId": f"{_role_id(account, role)}:{session}", "Arn": arn}
     return {"Credentials": credentials, "AssumedRoleUser": user}
 
 
 @operation("sts", "GetSessionToken")
 def get_session_token(context: Context, parameters: Parameters) -> Parameters:
-    """Raises AccessFault (403) for a caller whose credentials are temporary themselves."""
+    """Temporary keys of the account.
+
+    Raises AccessFault (403) for a caller whose credentials are temporary themselves.
+    """
     if context.caller.session_token is not None:
         raise AccessFault("Cannot call GetSessionToken with session credentials.")
     return {"Credentials": _mint(context, parameters.get("DurationSeconds", DEFAULT_SESSION_S), scope=None)}
@@ -75,11 +84,13 @@ def get_session_token(context: Context, parameters: Parameters) -> Parameters:
 
 @operation("iam", "GetRole")
 def get_role(context: Context, parameters: Parameters) -> Parameters:
+    """Any role there can be: each exists by being asked for."""
     return {"Role": _role(context, parameters["RoleName"])}
 
 
 @operation("iam", "ListRoles")
 def list_roles(context: Context, parameters: Parameters) -> Parameters:
+    """The account's own role."""
     roles = [_role(context, context.account.role_name)]
     return _page(
         "Roles",
@@ -103,6 +114,11 @@ def simulate_principal_policy(_context: Context, parameters: Parameters) -> Para
         for resource in parameters.get("ResourceArns") or ["*"]
     ]
     return _page("EvaluationResults", results, parameters)
+
+
+def _is_at_large(caller: Credential) -> bool:
+    """Whether it is the account's own, or a role's: no job's."""
+    return caller.scope is None or ":assumed-role/" in caller.scope
 
 
 def _mint(context: Context, duration_s: int, *, scope: str | None) -> Parameters:

@@ -54,6 +54,7 @@ class Stream:
 
 @operation("logs", "DescribeLogGroups")
 def describe_log_groups(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The three groups there are: of training, processing and transform jobs."""
     prefix = request.get("logGroupNamePrefix", "")
     pattern = request.get("logGroupNamePattern", "")
     names = [name for name in sorted(GROUPS) if name.startswith(prefix) and pattern.lower() in name.lower()]
@@ -64,6 +65,7 @@ def describe_log_groups(context: Context, request: Mapping[str, Any]) -> Mapping
 
 @operation("logs", "DescribeLogStreams")
 def describe_log_streams(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The streams of a group, one for each host of a job, by name or by the time of the last event."""
     group = _group(request)
     prefix = request.get("logStreamNamePrefix", "")
     by_time = request.get("orderBy") == "LastEventTime"
@@ -242,11 +244,10 @@ def _filter_token(token: str | None) -> Key:
     """The event to continue behind: its time, its offset and its stream."""
     if token is None:
         return (0, "", -1)
-    at_ms, _, rest = token.partition("/")
-    offset, _, name = rest.partition("/")
-    if not (at_ms.isdecimal() and offset.removeprefix("-").isdecimal()):
+    match = re.fullmatch(r"(\d{1,18})/(-?\d{1,18})/(.*)", token, re.ASCII | re.DOTALL)
+    if match is None:
         raise InvalidParameterException("The specified nextToken is invalid.")
-    return int(at_ms), name, int(offset)
+    return int(match[1]), match[3], int(match[2])
 
 
 def _write_filter_token(key: Key) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.errors import ClientFault
-from clary.services.metric_statistics import Sample, spread
+from clary.services.metric_statistics import LARGEST, Sample, spread
+
+LARGEST_COUNT = 2**53  # beyond it a double no longer tells one number from the next
 
 
 class InvalidParameterValue(ClientFault):
@@ -40,27 +41,27 @@ def read_datum(where: str, datum: Mapping[str, Any], now: float) -> Sequence[Sam
     if len(counts) != len(values):
         raise InvalidParameterValue(f"{where}: Counts and Values must have the same length.")
     return [
-        Sample(at, _finite(where, value), _whole(f"{where}.Counts", count))
+        Sample(at, _value(where, value), _whole(f"{where}.Counts", count))
         for value, count in zip(values, counts, strict=True)
     ]
 
 
 def _spread(where: str, values: Mapping[str, Any], at: float) -> Sequence[Sample]:
     count = _whole(f"{where}.StatisticValues.SampleCount", values["SampleCount"])
-    total, low, high = (_finite(where, values[key]) for key in ("Sum", "Minimum", "Maximum"))
+    total, low, high = (_value(where, values[key]) for key in ("Sum", "Minimum", "Maximum"))
     try:
         return spread(count, total, low, high, at)
     except ValueError as error:
         raise InvalidParameterValue(f"{where}.StatisticValues: {error}.") from None
 
 
-def _finite(where: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise InvalidParameterValue(f"{where}: the value {value} is not a finite number.")
+def _value(where: str, value: float) -> float:
+    if not abs(value) <= LARGEST:
+        raise InvalidParameterValue(f"{where}: the value {value} is not a number from -2^360 to 2^360.")
     return float(value)
 
 
 def _whole(where: str, count: float) -> float:
-    if not (count >= 1 and float(count).is_integer()):
-        raise InvalidParameterValue(f"{where}: {count} is not a whole number of at least 1.")
+    if not (1 <= count <= LARGEST_COUNT and float(count).is_integer()):
+        raise InvalidParameterValue(f"{where}: {count} is not a whole number from 1 to {LARGEST_COUNT}.")
     return float(count)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
+LARGEST = 2.0**360  # CloudWatch takes no value farther from 0: sums of such values stay finite
 PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
 
 
@@ -38,10 +39,13 @@ def is_statistic(name: str) -> bool:
 
 
 def datapoints(samples: Iterable[Sample], period_s: int, statistics: Sequence[str]) -> Sequence[Datapoint]:
-    """One for each period that has samples, oldest first. Each statistic must pass `is_statistic`."""
+    """One for each period that has samples, oldest first. Each statistic must pass `is_statistic`.
+
+    Samples that are NaN or beyond LARGEST, as of a diverged loss, are passed over.
+    """
     buckets: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
-        if math.isfinite(sample.value) and sample.weight > 0:
+        if abs(sample.value) <= LARGEST and sample.weight > 0:
             buckets[floor_to_period(sample.at, period_s)].append(sample)
     return [
         Datapoint(at, {name: _measure(name)(bucket) for name in statistics})

@@ -118,7 +118,10 @@ def list_metrics(context: Context, request: Mapping[str, Any]) -> Mapping[str, A
     """Metrics of a page of jobs, or of a page of users' series. A page may be empty and yet have a token."""
     kinds = [*(kind for kind, _ in JOB_NAMESPACES.values()), SERIES_KIND]
     kind, after = _list_token(request.get("NextToken"), kinds)
-    sources, token = known_sources(context.store, kind, after, LIST_PAGE)
+    try:
+        sources, token = known_sources(context.store, kind, after, LIST_PAGE)
+    except ValueError:
+        raise InvalidNextToken() from None
     metrics = [
         {
             "Namespace": source.namespace,
@@ -217,7 +220,7 @@ def _list_token(token: str | None, kinds: Sequence[str]) -> tuple[str, str | Non
         return kinds[0], None
     kind, _, after = token.partition(" ")
     if kind not in kinds:
-        raise InvalidParameterValue("The value for parameter NextToken is invalid.")
+        raise InvalidNextToken()
     return kind, after or None
 
 

@@ -20,6 +20,7 @@ _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 @s3_operation("CreateBucket")
 def create_bucket(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Make a bucket; again, without a region, is no fault."""
     name = request["Bucket"]
     _check_name(name)
     region = (request.get("CreateBucketConfiguration") or {}).get("LocationConstraint") or ""
@@ -35,18 +36,21 @@ def create_bucket(context: Context, request: Mapping[str, Any]) -> Mapping[str, 
 
 @s3_operation("HeadBucket")
 def head_bucket(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Whether the bucket is there, and its region."""
     bucket = require_bucket(context, request["Bucket"])
     return {"BucketRegion": bucket.region or _HOME_REGION, "BucketArn": _arn(context, bucket)}
 
 
 @s3_operation("DeleteBucket")
 def delete_bucket(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Delete a bucket that is empty."""
     context.objects.delete_bucket(request["Bucket"])
     return {}
 
 
 @s3_operation("GetBucketLocation")
 def get_bucket_location(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The bucket's region; none for us-east-1."""
     bucket = require_bucket(context, request["Bucket"])
     return {"LocationConstraint": bucket.region} if bucket.region else {}
 
@@ -60,6 +64,7 @@ def get_bucket_versioning(context: Context, request: Mapping[str, Any]) -> Mappi
 
 @s3_operation("ListBuckets")
 def list_buckets(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All buckets, or those of a prefix or region, by name."""
     prefix, after = request.get("Prefix") or "", request.get("ContinuationToken") or ""
     region = request.get("BucketRegion")
     found = [

@@ -17,9 +17,9 @@ def is_unmodified(request: Mapping[str, Any], found: Object) -> bool:
     """
     if request.get("IfMatch"):
         if not _names(request["IfMatch"], found):
-            _refuse("If-Match")
+            refuse("If-Match")
     elif _is_after(found, request.get("IfUnmodifiedSince")):
-        _refuse("If-Unmodified-Since")
+        refuse("If-Unmodified-Since")
     if request.get("IfNoneMatch"):
         return _names(request["IfNoneMatch"], found)
     since = request.get("IfModifiedSince")
@@ -34,7 +34,7 @@ def check_copy_source(request: Mapping[str, Any], source: Object) -> None:
         if f"CopySource{name}" in request
     }
     if is_unmodified(given, source):
-        _refuse(
+        refuse(
             "x-amz-copy-source-If-None-Match"
             if "IfNoneMatch" in given
             else "x-amz-copy-source-If-Modified-Since"
@@ -56,11 +56,11 @@ def write_condition(request: Mapping[str, Any]) -> Condition:
 
     def condition(current: Object | None) -> None:
         if if_none_match and current is not None:
-            _refuse("If-None-Match")
+            refuse("If-None-Match")
         if if_match and current is None:
             raise NoSuchKey(extra={"Key": str(request.get("Key", ""))})
         if if_match and current is not None and not _names(if_match, current):
-            _refuse("If-Match")
+            refuse("If-Match")
 
     return condition
 
@@ -75,7 +75,7 @@ def _is_after(found: Object, since: Any) -> bool:
     return since is not None and int(found.modified) > int(epoch_s(since))
 
 
-def _refuse(header: str) -> NoReturn:
+def refuse(header: str) -> NoReturn:
     raise S3Fault(
         "At least one of the pre-conditions you specified did not hold",
         code="PreconditionFailed",

@@ -11,9 +11,9 @@ from clary.objects.base import Meta, Object, Opened, Staged
 from clary.services.operations import Context
 from clary.services.s3_conditions import check_copy_source, write_condition
 from clary.services.s3_content import duplicate
-from clary.services.s3_gate import check_key, quoted, require_bucket, s3_operation
+from clary.services.s3_gate import check_key, check_part_number, quoted, require_bucket, s3_operation
 from clary.services.s3_meta import given_headers, given_tags, shown_checksums, shown_encryption
-from clary.services.s3_multipart import check_part_number, part_algorithms
+from clary.services.s3_multipart import part_algorithms
 from clary.services.s3_ranges import copy_stretch
 from clary.wire.checksums import ALGORITHMS
 
@@ -22,6 +22,7 @@ _CHANGES_ON_THE_SPOT = ("StorageClass", "WebsiteRedirectLocation", "ServerSideEn
 
 @s3_operation("CopyObject")
 def copy_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Copy an object within Clary, with its headers and tags unless they are replaced."""
     bucket, key = request["Bucket"], request["Key"]
     require_bucket(context, bucket)
     source = copy_source(request)
@@ -40,6 +41,7 @@ def copy_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, An
 
 @s3_operation("UploadPartCopy")
 def upload_part_copy(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take a stretch of another object for a part of an upload."""
     number = check_part_number(request)
     upload = context.objects.upload(request["Bucket"], request["Key"], request["UploadId"])
     with context.objects.open(*copy_source(request)) as opened, context.objects.stage() as staged:

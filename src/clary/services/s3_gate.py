@@ -11,6 +11,8 @@ from clary.errors import S3Fault
 from clary.objects.base import MAX_KEY_BYTES, Bucket, KeyTooLong, NoSuchBucket
 from clary.services.operations import Context, Operation, Reply, operation
 
+MAX_PARTS = 10_000
+
 _NOT_OFFERED = {
     "SSECustomerAlgorithm": "encryption with keys of the customer (SSE-C)",
     "CopySourceSSECustomerAlgorithm": "encryption with keys of the customer (SSE-C)",
@@ -42,6 +44,17 @@ def check_key(key: str) -> None:
     size = len(key.encode("utf-8", "surrogatepass"))
     if size > MAX_KEY_BYTES:
         raise KeyTooLong(extra={"Size": str(size), "MaxSizeAllowed": str(MAX_KEY_BYTES)})
+
+
+def check_part_number(request: Mapping[str, Any]) -> int:
+    number = int(request["PartNumber"])
+    if not 1 <= number <= MAX_PARTS:
+        raise S3Fault(
+            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
+            code="InvalidArgument",
+            extra={"ArgumentName": "partNumber", "ArgumentValue": str(number)},
+        )
+    return number
 
 
 def require_bucket(context: Context, name: str) -> Bucket:

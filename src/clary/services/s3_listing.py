@@ -19,6 +19,7 @@ MAX_KEYS = 1000
 
 @s3_operation("ListObjectsV2")
 def list_objects_v2(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Objects by key, with a token."""
     token, start = request.get("ContinuationToken"), request.get("StartAfter") or ""
     after = _from_token(token) if token else start
     listing, limit = _listed(context, request, after)
@@ -46,6 +47,7 @@ def list_objects_v2(context: Context, request: Mapping[str, Any]) -> Mapping[str
 
 @s3_operation("ListObjects")
 def list_objects(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Objects by key in the older dialect, with a marker."""
     marker = request.get("Marker") or ""
     listing, limit = _listed(context, request, marker)
     encode = _encoder(request)
@@ -87,6 +89,7 @@ def list_object_versions(context: Context, request: Mapping[str, Any]) -> Mappin
 
 @s3_operation("ListMultipartUploads")
 def list_multipart_uploads(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Uploads under way, by key and then by age."""
     prefix, delimiter = request.get("Prefix") or "", request.get("Delimiter") or ""
     key_marker, id_marker = request.get("KeyMarker") or "", request.get("UploadIdMarker") or ""
     limit = _limit(request, "MaxUploads")
@@ -127,6 +130,7 @@ def list_multipart_uploads(context: Context, request: Mapping[str, Any]) -> Mapp
 
 @s3_operation("ListParts")
 def list_parts(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parts of an upload that have arrived."""
     upload = context.objects.upload(request["Bucket"], request["Key"], request["UploadId"])
     marker, limit = int(request.get("PartNumberMarker") or 0), _limit(request, "MaxParts")
     behind = [part for part in context.objects.parts(upload) if part.number > marker]

@@ -15,21 +15,6 @@ from clary.wire.checksums import ALGORITHMS
 MAX_METADATA_BYTES = 2048
 MAX_TAGS = 10
 
-_KEPT = (
-    "CacheControl",
-    "ContentDisposition",
-    "ContentEncoding",
-    "ContentLanguage",
-    "ContentType",
-    "Expires",
-    "Metadata",
-    "ServerSideEncryption",
-    "SSEKMSKeyId",
-    "BucketKeyEnabled",
-    "StorageClass",
-    "WebsiteRedirectLocation",
-)
-_ENCRYPTION = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
 _OVERRIDES = (
     "CacheControl",
     "ContentDisposition",
@@ -38,6 +23,8 @@ _OVERRIDES = (
     "ContentType",
     "Expires",
 )
+_ENCRYPTION = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
+_KEPT = (*_OVERRIDES, *_ENCRYPTION, "Metadata", "StorageClass", "WebsiteRedirectLocation")
 
 
 def given_headers(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from clary.objects.base import Assembly, Meta, NoSuchKey, NoSuchUpload, Object, 
 from clary.services.operations import Context
 from clary.services.s3_conditions import write_condition
 from clary.services.s3_content import receive
-from clary.services.s3_gate import quoted, require_bucket, s3_operation
+from clary.services.s3_gate import check_part_number, quoted, require_bucket, s3_operation
 from clary.services.s3_meta import (
     given_headers,
     given_tags,
@@ -24,12 +24,12 @@ from clary.services.s3_meta import (
 from clary.wire.checksums import ALGORITHMS, composite, full_object, multipart_etag
 
 MIN_PART_BYTES = 5 << 20
-MAX_PARTS = 10_000
 _COMBINABLE = frozenset({"crc32", "crc32c", "crc64nvme"})
 
 
 @s3_operation("CreateMultipartUpload")
 def create_multipart_upload(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Begin an upload in parts."""
     require_bucket(context, request["Bucket"])
     algorithm = (request.get("ChecksumAlgorithm") or "").lower()
     kind = _checksum_type(algorithm, request.get("ChecksumType"))
@@ -42,6 +42,7 @@ def create_multipart_upload(context: Context, request: Mapping[str, Any]) -> Map
 
 @s3_operation("UploadPart")
 def upload_part(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Store a part of an upload, checked as PutObject's content is."""
     number = check_part_number(request)
     upload = context.objects.upload(request["Bucket"], request["Key"], request["UploadId"])
     with context.objects.stage() as staged:
@@ -64,6 +65,7 @@ def upload_part(context: Context, request: Mapping[str, Any]) -> Mapping[str, An
 
 @s3_operation("CompleteMultipartUpload")
 def complete_multipart_upload(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Make the object of the parts named; asked again after a lost answer, the answer is the same."""
     bucket, key = request["Bucket"], request["Key"]
     try:
         upload = context.objects.upload(bucket, key, request["UploadId"])
@@ -81,20 +83,10 @@ def complete_multipart_upload(context: Context, request: Mapping[str, Any]) -> M
 
 @s3_operation("AbortMultipartUpload")
 def abort_multipart_upload(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Forget an upload and its parts."""
     upload = context.objects.upload(request["Bucket"], request["Key"], request["UploadId"])
     context.objects.abort_upload(upload)
     return {}
-
-
-def check_part_number(request: Mapping[str, Any]) -> int:
-    number = int(request["PartNumber"])
-    if not 1 <= number <= MAX_PARTS:
-        raise S3Fault(
-            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
-            code="InvalidArgument",
-            extra={"ArgumentName": "partNumber", "ArgumentValue": str(number)},
-        )
-    return number
 
 
 def part_algorithms(upload: Upload) -> tuple[str, ...]:

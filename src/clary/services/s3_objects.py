@@ -8,7 +8,7 @@ from typing import Any
 from clary.errors import ClientFault, S3Fault
 from clary.objects.base import Condition, Meta, NoSuchKey, Object, unconditional
 from clary.services.operations import Context, Reply
-from clary.services.s3_conditions import is_unmodified, write_condition
+from clary.services.s3_conditions import is_unmodified, refuse, write_condition
 from clary.services.s3_content import receive
 from clary.services.s3_gate import check_key, epoch_s, quoted, require_bucket, s3_operation
 from clary.services.s3_meta import (
@@ -25,6 +25,7 @@ MAX_DELETES = 1000
 
 @s3_operation("PutObject")
 def put_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Store an object, checked against the digests sent with it; on disk before the answer."""
     bucket, key = request["Bucket"], request["Key"]
     require_bucket(context, bucket)
     headers, tags, condition = given_headers(request), given_tags(request), write_condition(request)
@@ -62,6 +63,7 @@ def refuse_early(context: Context, bucket: str, key: str, condition: Condition) 
 
 @s3_operation("GetObject")
 def get_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any] | Reply:
+    """An object's content, or a range or a part of it, on conditions."""
     with context.objects.open(request["Bucket"], request["Key"]) as opened:
         found = opened.object
         if is_unmodified(request, found):
@@ -76,6 +78,7 @@ def get_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any
 
 @s3_operation("HeadObject")
 def head_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any] | Reply:
+    """All that GetObject tells, but the content."""
     found = context.objects.head(request["Bucket"], request["Key"])
     if is_unmodified(request, found):
         return _unmodified(found)
@@ -85,12 +88,14 @@ def head_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, An
 
 @s3_operation("DeleteObject")
 def delete_object(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Delete an object; one that is not there is no fault."""
     context.objects.delete(request["Bucket"], request["Key"], condition=_delete_condition(request))
     return {}
 
 
 @s3_operation("DeleteObjects")
 def delete_objects(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Delete up to 1,000 objects; each is told for itself."""
     asked = request["Delete"].get("Objects") or []
     if not 1 <= len(asked) <= MAX_DELETES:
         raise S3Fault(
@@ -116,6 +121,7 @@ def delete_objects(context: Context, request: Mapping[str, Any]) -> Mapping[str,
 
 @s3_operation("GetObjectAttributes")
 def get_object_attributes(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Size, ETag, checksum, storage class and number of parts of an object."""
     found = context.objects.head(request["Bucket"], request["Key"])
     every: dict[str, Any] = {
         "ETag": found.etag,
@@ -182,17 +188,8 @@ def _delete_condition(request: Mapping[str, Any]) -> Condition:
             return
         by_etag(current)
         if size is not None and current.size != size:
-            _refuse("x-amz-if-match-size")
+            refuse("x-amz-if-match-size")
         if modified is not None and int(current.modified) != int(epoch_s(modified)):
-            _refuse("x-amz-if-match-last-modified-time")
+            refuse("x-amz-if-match-last-modified-time")
 
     return condition
-
-
-def _refuse(header: str) -> None:
-    raise S3Fault(
-        "At least one of the pre-conditions you specified did not hold",
-        code="PreconditionFailed",
-        status=412,
-        extra={"Condition": header},
-    )

@@ -86,12 +86,15 @@ def update(context: Context, request: Request) -> Request:
 @operation("sagemaker", "DeleteTrainingJob")
 def delete(context: Context, request: Request) -> Request:
     """Forget a finished job: its row, tags, metrics and log. Its model and other objects stay."""
-    job = _job(context, request)
-    if not TRAINING_JOB.is_final(job.status):
-        raise ResourceInUse(
-            f"The training job {job.name} is in status {job.status}: stop it, or wait until it has ended."
-        )
-    context.store.delete(KIND, job.name)
+    while True:
+        job = _job(context, request)
+        if not TRAINING_JOB.is_final(job.status):
+            raise ResourceInUse(
+                f"The training job {job.name} is in status {job.status}: stop it, or wait until it has ended."
+            )
+        # never a later job of this name, made after somebody else had deleted this one
+        if context.store.delete(KIND, job.name, version=job.version):
+            break
     if folder := job.state.get("folder"):
         shutil.rmtree(context.settings.jobs / folder, ignore_errors=True)
     context.changed()

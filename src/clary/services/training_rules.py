@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from clary.errors import ValidationException
@@ -16,6 +17,7 @@ from clary.services.operations import Context
 Request = Mapping[str, Any]
 
 LONGEST_RUNTIME_S = 28 * 86_400
+OPT_ML = "/opt/ml"
 
 
 def check(context: Context, request: Request) -> None:
@@ -45,7 +47,7 @@ def _algorithm(request: Request) -> Iterator[str]:
     for index, definition in enumerate(algorithm.get("MetricDefinitions", ())):
         try:
             re.compile(definition["Regex"])
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             yield (
                 f"AlgorithmSpecification.MetricDefinitions[{index}].Regex of metric {definition['Name']!r} "
                 f"is not a regular expression: {error}"
@@ -61,13 +63,18 @@ def _channels(request: Request) -> Iterator[str]:
 
 
 def _channel(where: str, channel: Request) -> Iterator[str]:
+    if channel["ChannelName"] in {".", ".."}:
+        yield f"{where}: ChannelName becomes a folder: use another name"
     source = channel["DataSource"]
     s3 = source.get("S3DataSource")
     if s3 is None:
-        yield f"{where}: DataSource.{next(iter(source), 'S3DataSource')} is not supported: use S3DataSource"
+        given = next(iter(source), "")
+        yield f"{where}: " + (
+            f"DataSource.{given} is not supported: use S3DataSource"
+            if given
+            else "DataSource is empty: give S3DataSource"
+        )
         return
-    if not is_s3_uri(s3["S3Uri"]):
-        yield f"{where}: S3Uri {s3['S3Uri']!r} is not of the form s3://bucket/prefix"
     if s3["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
         yield f"{where}: S3DataType {s3['S3DataType']} is not supported: use S3Prefix or ManifestFile"
     yield from _file_mode(f"{where}: InputMode", channel.get("InputMode"))
@@ -136,6 +143,25 @@ def _program(request: Request) -> Iterator[str]:
         )
 
 
+def _texts(request: Request) -> Iterator[str]:
+    """What becomes a program's arguments and environment cannot hold the character that ends them."""
+    algorithm = request.get("AlgorithmSpecification", {})
+    texts = {f"Environment.{name}": text for name, text in request.get("Environment", {}).items()}
+    for name, text in request.get("HyperParameters", {}).items():
+        texts[f"HyperParameters.{name}"] = name + text
+    for name in ("ContainerEntrypoint", "ContainerArguments"):
+        texts[f"AlgorithmSpecification.{name}"] = "".join(algorithm.get(name, ()))
+    for where, text in texts.items():
+        if "\0" in text:
+            yield f"{where!r} holds a NUL character, which no program can be given: leave it out"
+
+
+def _checkpoints(request: Request) -> Iterator[str]:
+    path = PurePosixPath(request.get("CheckpointConfig", {}).get("LocalPath", OPT_ML))
+    if ".." in path.parts or not path.is_relative_to(OPT_ML):
+        yield f"CheckpointConfig.LocalPath {str(path)!r} must lie below {OPT_ML}"
+
+
 def _unsupported(request: Request) -> Iterator[str]:
     if request.get("EnableNetworkIsolation"):
         yield "EnableNetworkIsolation is not supported: leave it out"
@@ -170,5 +196,7 @@ RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
     _resources,
     _stopping,
     _program,
+    _texts,
+    _checkpoints,
     _unsupported,
 )

@@ -122,8 +122,11 @@ class Store(Protocol):
         ...
 
     def update(self, kind: str, name: str, change: Change) -> Resource | None: ...
-    def delete(self, kind: str, name: str) -> bool:
-        """Removes the row, its tags and its series: `<kind>/<name>` and what is under it. False if there was none."""
+    def delete(self, kind: str, name: str, *, version: int | None = None) -> bool:
+        """Removes the row, its tags and its series: `<kind>/<name>` and what is under it.
+
+        False if there was none, or none of the `version` given.
+        """
         ...
 
     def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
@@ -151,6 +154,10 @@ class Store(Protocol):
 
     def surrender(self, kind: str, *, owner: str, now: float) -> int:
         """All rows that `owner` holds become free and due: what an owner's successor calls first."""
+        ...
+
+    def held(self, kind: str, *, owner: str) -> Mapping[str, int]:
+        """Name and version of each row that `owner` holds and that has a `due`: which of them did others change?"""
         ...
 
     def next_due(self, kind: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
@@ -21,6 +22,11 @@ _OLDEST_DUE = (
     .order_by(_C.created, _C.name)
     .limit(bindparam("count"))
     .with_for_update(skip_locked=True)  # SQLite has no such thing and needs none: its writers take turns
+)
+_HELD = select(_C.name, _C.version).where(
+    _C.kind == bindparam("k"),
+    _C.ready.is_not(None),  # the index of these is short
+    _C.lease_owner == bindparam("o"),
 )
 
 
@@ -47,6 +53,12 @@ def claim(
     )
     rows = connection.execute(select(*COLUMNS).where(mine).order_by(_C.created, _C.name))
     return tuple(Lease(hold(row).resource, owner, until) for row in rows)
+
+
+def held(connection: Connection, kind: str, owner: str) -> dict[str, int]:
+    """Versions by name."""
+    rows: Sequence[Any] = connection.execute(_HELD, {"k": kind, "o": owner}).all()
+    return dict(rows)
 
 
 def release(connection: Connection, lease: Lease) -> None:

@@ -138,10 +138,12 @@ def next_version(held: Held, change: Change) -> Resource:
     return versioned(held.resource, change(held.resource), held.resource.version + 1)
 
 
-def remove(connection: Connection, kind: str, name: str) -> bool:
-    """Remove the row with its tags and its series. False if there was none."""
-    statement = delete(RESOURCES).where(_C.kind == kind, _C.name == name).returning(*COLUMNS)
-    row = connection.execute(statement).first()
+def remove(connection: Connection, kind: str, name: str, *, version: int | None = None) -> bool:
+    """Remove the row with its tags and its series. False if there was none, or not of that version."""
+    statement = delete(RESOURCES).where(_C.kind == kind, _C.name == name)
+    if version is not None:
+        statement = statement.where(_C.version == version)
+    row = connection.execute(statement.returning(*COLUMNS)).first()
     if row is None:
         return False
     _drop_belongings(connection, hold(row).resource)

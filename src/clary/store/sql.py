@@ -90,8 +90,10 @@ class SqlStore:
         stored = writing(self.engine, lambda connection: resources.change_once(connection, held, changed))
         return changed if stored else None
 
-    def delete(self, kind: str, name: str) -> bool:
-        return writing(self.engine, lambda connection: resources.remove(connection, kind, name))
+    def delete(self, kind: str, name: str, *, version: int | None = None) -> bool:
+        return writing(
+            self.engine, lambda connection: resources.remove(connection, kind, name, version=version)
+        )
 
     def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
         if not reading(self.engine, lambda connection: leases.any_due(connection, kind, now)):
@@ -145,6 +147,9 @@ class SqlStore:
         return writing(
             self.engine, lambda connection: leases.surrender(connection, kind, owner=owner, now=now)
         )
+
+    def held(self, kind: str, *, owner: str) -> Mapping[str, int]:
+        return reading(self.engine, lambda connection: leases.held(connection, kind, owner))
 
     def next_due(self, kind: str) -> float | None:
         return reading(self.engine, lambda connection: leases.next_due(connection, kind))

@@ -24,6 +24,7 @@ _RESOURCE = re.compile(
     "response-content-encoding|response-content-language|response-content-type|response-expires|restore|select|"
     "select-type|storageClass|tagging|torrent|uploadId|uploads|versionId|versioning|versions|website"
 )
+_SECONDS = re.compile(r"\d{1,15}", re.ASCII)
 _NEEDED = frozenset({"AWSAccessKeyId", "Expires", "Signature"})
 
 
@@ -42,7 +43,7 @@ def verify(request: HttpRequest, *, secret: str, now: float) -> HttpRequest:
     Raises S3Fault: AuthorizationQueryParametersError, AccessDenied (expired) or SignatureDoesNotMatch.
     """
     given = _given(request)
-    if not given.keys() >= _NEEDED or not given["Expires"].isdecimal():
+    if not given.keys() >= _NEEDED or not _SECONDS.fullmatch(given["Expires"]):
         message = "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
         raise refusal("s3", "malformed query", message)
     carried = {name.lower(): value for name, value in given.items() if _is_header(name.lower())}

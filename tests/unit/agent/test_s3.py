@@ -5,6 +5,7 @@ import io
 import ipaddress
 import ssl
 import threading
+import time
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,18 @@ def test_a_refused_part_ends_the_upload(s3: Any, client: S3) -> None:
         Upload(client, place("k"), part_size=10) as upload,
     ):
         upload.write(b"x" * 100)
+    assert s3.uploads == {}
+
+
+def test_a_part_refused_before_the_last_one_is_sent_leaves_nothing(s3: Any, client: S3) -> None:
+    s3.failures[:] = [None, 403]
+    with (
+        pytest.raises(ClientFault, match="s3://bucket/k"),
+        Upload(client, place("k"), part_size=10) as upload,
+    ):
+        upload.write(b"x" * 15)
+        while s3.failures or upload._sender is None or upload._sender._fault is None:
+            time.sleep(0.001)
     assert s3.uploads == {}
 
 

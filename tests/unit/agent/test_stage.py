@@ -71,7 +71,8 @@ def test_a_manifest_names_prefix_and_keys(job: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '["a"]', '[{"prefix": ""}]', '[{"prefix": "s3://bucket/"}, 1]', "\x00"]
+    "text",
+    ["", "{}", "[]", '["a"]', '[{"prefix": ""}]', '[{"prefix": "s3://bucket/"}, 1]', "\x00", "[" * 100_000],
 )
 def test_a_broken_manifest_is_refused(job: Any, text: str) -> None:
     job.s3.bucket["m"] = text.encode()

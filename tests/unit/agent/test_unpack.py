@@ -23,6 +23,14 @@ def archive(folder: Path, *members: tarfile.TarInfo) -> Path:
     return folder / "a.tar.gz"
 
 
+@pytest.fixture(params=["with filters", "without filters"], autouse=True)
+def python_of_the_job(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python got its extraction filters in 3.11.4."""
+    if request.param == "without filters":
+        monkeypatch.delattr(tarfile, "data_filter")
+        monkeypatch.delattr(tarfile, "FilterError")
+
+
 @pytest.mark.parametrize(
     "members",
     [
@@ -52,10 +60,12 @@ def test_an_ordinary_archive_is_unpacked(tmp_path: Path) -> None:
         member("d", tarfile.DIRTYPE),
         member("d/f"),
         member("./g"),
-        member("l", tarfile.SYMTYPE, "d/f"),
+        *([member("l", tarfile.SYMTYPE, "d/f")] if hasattr(tarfile, "data_filter") else []),
     ]
     unpack(archive(tmp_path, *members), target, "x")
-    assert sorted(path.relative_to(target).as_posix() for path in target.rglob("*")) == ["d", "d/f", "g", "l"]
+    found = {path.relative_to(target).as_posix() for path in target.rglob("*")}
+    assert found - {"l"} == {"d", "d/f", "g"}
+    assert len(found) == len(members)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a tar", b"\x1f\x8b\x08\x00broken"])

@@ -84,7 +84,7 @@ class Bench:
         return found
 
     def folder(self, name: str) -> Path:
-        return self.settings.jobs / self.job(name).state["folder"]
+        return self.settings.jobs / str(self.job(name).state["folder"])
 
     def ask_to_stop(self, name: str) -> None:
         def ask(job: Resource) -> Resource:
@@ -189,6 +189,16 @@ def test_a_running_job_is_stopped_through_the_runner(bench: Bench) -> None:
     assert statuses(bench.job("a"))[-1] == "Stopped"
 
 
+def test_a_job_that_completes_as_it_is_stopped_is_stopped_and_keeps_its_model(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    bench.runner.end(bench.folder("a"), started=1.0, ended=2.0, artifacts="s3://bucket/out/model.tar.gz")
+    bench.ask_to_stop("a")
+    bench.step()
+    assert (bench.job("a").status, statuses(bench.job("a"))[-1]) == ("Stopped", "Stopped")
+    assert bench.job("a").state["artifacts"] == "s3://bucket/out/model.tar.gz"
+
+
 def test_news_while_stopping_do_not_undo_the_stop(bench: Bench) -> None:
     bench.runner.obeys_stop = False
     bench.create("a")
@@ -289,14 +299,196 @@ def test_a_death_between_two_steps_of_a_launch_starts_one_agent(
     assert bench.job("a").status == "Completed"
 
 
-def test_a_fault_with_one_job_does_not_hold_up_the_others(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_with_one_job_does_not_hold_up_the_others(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     bench.create("bad", InputDataConfig=[{"ChannelName": "broken"}])
     bench.create("good")
-    for _ in range(6):
-        bench.step()
+    bench.step()
+    assert bench.runner.launched[0].name.startswith("good")
+    for _ in range(12):
+        bench.step(30)
     assert bench.job("bad").status == "Failed"
     assert "InternalServerError" in bench.job("bad").state["reason"]
-    assert bench.runner.launched[0].name.startswith("good")
+    assert bench.job("good").status == "InProgress"
+
+
+def test_trouble_that_passes_costs_no_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError("no space left on device")
+
+    bench.create("a")
+    bench.step()
+    for _ in range(3):
+        bench.runner.metric(bench.folder("a"), "loss", 1.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.store, "apply", refuse)
+            for _ in range(6):
+                bench.step(20)
+        bench.step(20)
+    assert bench.job("a").status == "InProgress"
+    assert bench.runner.is_alive(bench.folder("a"))
+    assert len(bench.store.points(f"{KIND}/a", "loss")) == 3
+
+
+def test_nothing_is_killed_for_a_database_that_cannot_be_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError("no space left on device")
+
+    bench.create("a")
+    bench.step()
+    bench.runner.metric(bench.folder("a"), "loss", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "apply", refuse)
+        patch.setattr(bench.store, "drop_credentials", refuse)
+        for _ in range(20):
+            bench.step(20)
+    assert bench.runner.is_alive(bench.folder("a"))
+
+
+def test_a_job_given_up_for_trouble_leaves_no_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError("cannot be read")
+
+    bench.create("a")
+    bench.step()
+    monkeypatch.setattr("clary.controllers.jobs.read_news", refuse)
+    for _ in range(20):
+        bench.step(20)
+    assert bench.job("a").status == "Failed"
+    assert "cannot be read" in bench.job("a").state["reason"]
+    assert not bench.runner.is_alive(bench.folder("a"))
+
+
+def test_a_process_that_cannot_be_killed_holds_up_nobody_else(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear = bench.runner.clear
+
+    def withstand(folder: Path) -> None:
+        if folder.name.startswith("stuck"):
+            raise TimeoutError("processes survive SIGKILL")
+        clear(folder)
+
+    bench.create("stuck")
+    bench.create("good")
+    bench.step()
+    monkeypatch.setattr(bench.runner, "clear", withstand)
+    bench.runner.end(bench.folder("stuck"))
+    for _ in range(20):
+        bench.step(30)
+    bench.runner.end(bench.folder("good"))
+    bench.step(30)
+    assert bench.job("good").status == "Completed"
+    assert bench.job("stuck").status == "InProgress"
+    monkeypatch.undo()
+    bench.step(60)
+    assert bench.job("stuck").status == "Failed"
+
+
+def test_a_key_is_withdrawn_before_its_job_is_said_to_have_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Death(BaseException):
+        pass
+
+    def die(_: str) -> None:
+        raise Death
+
+    bench.create("a")
+    bench.step()
+    bench.runner.end(bench.folder("a"))
+    monkeypatch.setattr(bench.store, "drop_credentials", die)
+    with pytest.raises(Death):
+        bench.step()
+    assert bench.job("a").status == "InProgress"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_job_whose_row_is_gone_is_ended(bench: Bench, *, again: bool) -> None:
+    bench.create("a", instance="ml.big")
+    bench.step()
+    bench.store.delete(KIND, "a")
+    if again:
+        bench.create("a", instance="ml.big")
+    bench.step()
+    bench.step()
+    assert not bench.runner.is_alive(bench.runner.launched[0])
+    assert len(bench.runner.launched) == (2 if again else 1)
+
+
+def test_a_lease_that_ran_out_while_the_machine_slept_is_taken_up_again(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    bench.step(3600)
+    bench.runner.end(bench.folder("a"))
+    bench.step()
+    assert bench.job("a").status == "Completed"
+    assert len(bench.runner.launched) == 1
+
+
+def test_a_clock_set_back_stops_nothing(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    bench.clock.now -= 86_400
+    bench.create("b")
+    bench.step()
+    bench.runner.end(bench.folder("a"))
+    bench.step()
+    assert bench.job("a").status == "Completed"
+    assert len(bench.runner.launched) == 2
+
+
+def test_rows_are_read_again_only_when_others_changed_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        bench.create(f"j{number}")
+    bench.step()
+    get = bench.store.get
+    read: list[str] = []
+
+    def count(kind: str, name: str) -> Resource | None:
+        read.append(name)
+        return get(kind, name)
+
+    monkeypatch.setattr(bench.store, "get", count)
+    for _ in range(5):
+        bench.step()
+    assert read == []
+    bench.ask_to_stop("j7")
+    bench.step()
+    assert read == ["j7"]
+
+
+def test_a_measurement_is_no_change_of_status(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    modified = bench.job("a").modified
+    bench.news.clear()
+    bench.runner.metric(bench.folder("a"), "loss", 1.0)
+    bench.step()
+    assert bench.news == [False]
+    assert bench.job("a").modified == modified
+    bench.runner.tell(bench.folder("a"), "Training")
+    bench.step()
+    assert bench.news == [False, True]
+    assert bench.job("a").modified > modified
+
+
+def test_a_line_cut_short_by_a_full_disk_costs_no_more_than_itself(bench: Bench) -> None:
+    bench.create("a")
+    bench.step()
+    path = bench.folder("a") / "metrics.jsonl"
+    path.write_text('{"at": 1, "na')
+    bench.step()
+    with path.open("a") as file:
+        file.write('{"at": 2, "name": "loss", "value": 2.0}\n{"at": 3, "name": "loss", "value": 3.0}\n')
+    bench.step()
+    assert [point.value for point in bench.store.points(f"{KIND}/a", "loss")] == [3.0]
+    assert bench.job("a").status == "InProgress"
 
 
 def test_another_server_takes_over_only_when_the_lease_has_ended(bench: Bench) -> None:

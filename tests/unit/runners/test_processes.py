@@ -27,6 +27,18 @@ def test_a_zombie_does_not_run() -> None:
     assert process.wait() == 0
 
 
+def test_processes_that_may_not_be_looked_at_are_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /proc mounted with hidepid=1 shows those of other users."""
+    (tmp_path / "sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "sys/kernel/random/boot_id").write_text("boot")
+    (tmp_path / "1/stat").mkdir(parents=True)  # root may read anything, but not this
+    monkeypatch.setattr("clary.runners.processes._PROC", tmp_path)
+    assert Identity.of(1) is None
+    assert family(None, mark=b"CLARY_JOB=x") == set()
+
+
 def test_a_name_with_parentheses_is_read_right() -> None:
     program = "import sys; open('/proc/self/comm', 'w').write('a) Z 1 (b'); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:

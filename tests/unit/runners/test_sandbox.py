@@ -101,6 +101,41 @@ def test_a_home_below_what_the_interpreter_needs_is_covered(tmp_path: Path, plan
     assert "FileNotFoundError" in done.stderr
 
 
+def test_links_to_homes_open_no_way_around(tmp_path: Path, plan: Plan) -> None:
+    """All in a folder that shows because the interpreter lies there."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    (environment / "real").mkdir()
+    (environment / "real" / "secret").write_text("secret")
+    (environment / "clary").symlink_to(environment / "real")
+    (environment / "out.db").write_text("secret")
+    (environment / "out.db-wal").write_text("secret")
+    home, folder = environment / "clary", environment / "clary" / "jobs" / "job-1"
+    folder.mkdir(parents=True)
+    sandbox = Sandbox(home, database=environment / "out.db")
+    if sandbox.why_not:
+        pytest.skip(sandbox.why_not)
+    plan = replace(plan, python=str(environment / "bin" / "python"))
+    done = run_inside(sandbox, folder, plan, "grep", "-rs", "secret", str(environment))
+    assert done.stdout == ""
+    done = run_inside(sandbox, folder, plan, plan.python, "-c", "print('runs')")
+    assert done.stdout == "runs\n", done.stderr
+
+
+def test_a_users_home_behind_a_link_is_replaced_at_both_ends(
+    home: Path, folder: Path, plan: Plan, tmp_path: Path
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "user").symlink_to(tmp_path / "real")
+    sandbox = Sandbox(home, environment={**os.environ, "HOME": str(tmp_path / "user")})
+    if sandbox.why_not:
+        pytest.skip(sandbox.why_not)
+    command = sandbox.confine(folder, plan).command
+    for place in (tmp_path / "real", tmp_path / "user"):
+        at = command.index(str(place))
+        assert command[at - 2 : at] == ("--bind", str(folder / "home"))
+
+
 @pytest.mark.parametrize("user_home", ["/", "/usr/nonexistent", "/nonexistent"])
 def test_odd_user_homes_do_no_harm(home: Path, folder: Path, plan: Plan, user_home: str) -> None:
     sandbox = Sandbox(home, environment={**os.environ, "HOME": user_home})
@@ -145,6 +180,12 @@ def test_it_sees_no_other_process_and_has_no_powers(sandbox: Sandbox, folder: Pa
     assert powers.split() == ["CapEff:", "0" * 16]
     assert privileges.split() == ["NoNewPrivs:", "1"]
     assert done.returncode != 0
+
+
+def test_the_kernels_settings_cannot_be_changed(sandbox: Sandbox, folder: Path, plan: Plan) -> None:
+    script = "find /proc/sys -type f -writable | head -3; test -r /proc/sys/kernel/ostype"
+    done = run_inside(sandbox, folder, plan, "sh", "-c", script)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_password_hashes_are_hidden(sandbox: Sandbox, folder: Path, plan: Plan) -> None:

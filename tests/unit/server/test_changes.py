@@ -38,6 +38,18 @@ def test_without_a_change_the_wait_ends_with_the_same_version() -> None:
     assert asyncio.run(changes.wait(seen.changes, 0.01)) == seen
 
 
+def test_nobody_waits_for_a_server_that_ends() -> None:
+    async def scene() -> list[int]:
+        changes = Changes()
+        waits = [asyncio.create_task(changes.wait(changes.version.changes, 30)) for _ in range(3)]
+        await asyncio.sleep(0)
+        changes.close()
+        late = await changes.wait(changes.version.changes, 30)
+        return [version.changes for version in [*await asyncio.gather(*waits), late]]
+
+    assert asyncio.run(asyncio.wait_for(scene(), 20)) == [1] * 4
+
+
 def test_many_wait_at_once() -> None:
     async def scene() -> list[int]:
         changes = Changes()

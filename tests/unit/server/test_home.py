@@ -35,6 +35,23 @@ def test_the_home_is_closed_to_others(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
+def test_a_folder_with_other_things_is_no_home_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    tmp_path.chmod(0o755)
+    with pytest.raises(home.NotAHome, match=r"thesis\.tex"):
+        home.prepare(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_home_may_be_given_its_table_before_its_first_server(tmp_path: Path) -> None:
+    (tmp_path / "instances.toml").write_text("")
+    home.prepare(tmp_path)
+    (tmp_path / "server-id").write_text("{}")
+    (tmp_path / "notes").write_text("")
+    home.prepare(tmp_path)
+
+
 def test_one_server_a_home(tmp_path: Path) -> None:
     home.prepare(tmp_path)
     held = home.lock(tmp_path)

@@ -219,3 +219,17 @@ def test_offered() -> None:
     sts = {"GetCallerIdentity", "AssumeRole", "GetSessionToken"}
     iam = {"GetRole", "ListRoles", "SimulatePrincipalPolicy"}
     assert {("sts", name) for name in sts} | {("iam", name) for name in iam} <= OPERATIONS.keys()
+
+
+def test_what_a_job_asks_for_ends_with_the_job(context: Context) -> None:
+    job = "arn:aws:sagemaker:us-east-1:123456789012:training-job/a"
+    inside = replace(context, caller=replace(context.caller, scope=job))
+    first: Any = identity.assume_role(inside, {"RoleArn": ROLE, "RoleSessionName": "me"})
+    key = context.store.credential(first["Credentials"]["AccessKeyId"])
+    assert key is not None
+    again: Any = identity.assume_role(
+        replace(context, caller=key), {"RoleArn": ROLE, "RoleSessionName": "me"}
+    )
+    context.store.drop_credentials(job)
+    for answer in (first, again):
+        assert context.store.credential(answer["Credentials"]["AccessKeyId"]) is None

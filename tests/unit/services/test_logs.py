@@ -206,6 +206,15 @@ def filtered(context, **more):
     return logs.filter_log_events(context, {**GROUP, **more})
 
 
+@pytest.mark.parametrize(
+    "token", ["", "1", "1/2", "x/2/s", "1/--2/s", "1/2-/s", "9" * 6000 + "/2/s", "٣/2/s"]
+)
+def test_a_filter_token_from_nowhere_is_refused(context, token):
+    with pytest.raises(ClientFault, match="nextToken is invalid") as caught:
+        filtered(context, nextToken=token)
+    assert caught.value.code == "InvalidParameterException"
+
+
 def test_filter_merges_streams_by_time(context):
     add_job(context, "a", [(1, "a1"), (4, "a4"), (4, "a4 again")])
     add_job(context, "b", [(2, "b2"), (4, "b4")])

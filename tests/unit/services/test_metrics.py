@@ -89,6 +89,21 @@ def test_other_dimensions_have_no_datapoints(context, dimensions):
     assert statistics(context, dimensions=dimensions) == []
 
 
+def test_values_too_large_for_cloudwatch_are_passed_over(context):
+    add_job(context.store, "job", losses=[(1, 1e308), (2, 1e308), (3, 3.0)])
+    (point,) = statistics(context, dimensions={"TrainingJobName": "job"}, Statistics=["Sum", "Maximum"])
+    assert (point["Sum"], point["Maximum"]) == (3.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x", "metric-series x", "training-job \x00", "metric-series " + "9" * 6000]
+)
+def test_a_list_token_from_nowhere_is_refused(context, token):
+    with pytest.raises(ClientFault) as caught:
+        metrics.list_metrics(context, {"NextToken": token})
+    assert caught.value.code == "InvalidNextToken"
+
+
 def test_percentiles(context):
     add_job(context.store, "job", losses=[(n, float(n)) for n in range(1, 11)])
     (point,) = statistics(
@@ -169,6 +184,8 @@ def test_a_time_not_given_is_now(context):
         ({}, "InvalidParameterCombination"),
         ({"Value": 1.0, "Values": [1.0]}, "InvalidParameterCombination"),
         ({"Value": float("nan")}, "InvalidParameterValue"),
+        ({"Value": -1e300}, "InvalidParameterValue"),
+        ({"Values": [1.0], "Counts": [1e300]}, "InvalidParameterValue"),
         ({"Values": [1.0, 2.0], "Counts": [1.0]}, "InvalidParameterValue"),
         ({"Values": [1.0], "Counts": [0.5]}, "InvalidParameterValue"),
         (

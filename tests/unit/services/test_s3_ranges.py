@@ -26,6 +26,9 @@ def make(*sizes: int, upload: str = "") -> Object:
         ("bytes=-4", Stretch(6, 4, partial=True)),
         ("bytes=-400", Stretch(0, 10, partial=True)),
         ("bytes=-", Stretch(0, 10)),
+        (f"bytes=2-{'9' * 5000}", Stretch(2, 8, partial=True)),
+        (f"bytes=-{'9' * 5000}", Stretch(0, 10, partial=True)),
+        (f"bytes={'0' * 5000}1-1", Stretch(1, 1, partial=True)),
         ("bytes=4-3", Stretch(0, 10)),
         ("bytes=1-2,4-5", Stretch(0, 10)),
         ("items=1-2", Stretch(0, 10)),
@@ -37,7 +40,8 @@ def test_range(header: str | None, expected: Stretch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "size"), [("bytes=10-", 10), ("bytes=10-11", 10), ("bytes=-0", 10), ("bytes=0-", 0)]
+    ("header", "size"),
+    [("bytes=10-", 10), ("bytes=10-11", 10), ("bytes=-0", 10), ("bytes=0-", 0), (f"bytes={'9' * 5000}-", 10)],
 )
 def test_a_range_beyond_the_end(header: str, size: int) -> None:
     with pytest.raises(S3Fault) as caught:
@@ -53,6 +57,9 @@ def test_parts_by_number() -> None:
     assert asked_stretch({"PartNumber": 1}, make(0)) == Stretch(0, 0)
     for request, code in (
         ({"PartNumber": 4}, "InvalidPartNumber"),
+        ({"PartNumber": 0}, "InvalidArgument"),
+        ({"PartNumber": -1}, "InvalidArgument"),
+        ({"PartNumber": 10_001}, "InvalidArgument"),
         ({"PartNumber": 1, "Range": "bytes=0-1"}, "InvalidRequest"),
     ):
         with pytest.raises(S3Fault) as caught:
@@ -67,7 +74,7 @@ def test_content_range() -> None:
 def test_the_stretch_of_a_copy_is_exact() -> None:
     assert copy_stretch(None, make(10)) == Stretch(0, 10)
     assert copy_stretch("bytes=2-9", make(10)) == Stretch(2, 8)
-    bad: list[Any] = ["bytes=2-", "bytes=-2", "bytes=5-4", "bytes=0-10", "2-4"]
+    bad: list[Any] = ["bytes=2-", "bytes=-2", "bytes=5-4", "bytes=0-10", "2-4", f"bytes=0-{'9' * 5000}"]
     for header in bad:
         with pytest.raises(S3Fault) as caught:
             copy_stretch(header, make(10))

@@ -124,6 +124,7 @@ def test_a_taken_name_is_refused_with_the_text_clients_match(context: Context) -
         ("AlgorithmSpecification.AlgorithmName", "xgboost", "AlgorithmName is not supported"),
         ("AlgorithmSpecification.TrainingInputMode", "Pipe", "TrainingInputMode Pipe is not supported"),
         ("AlgorithmSpecification.MetricDefinitions.0.Regex", "loss=(", "MetricDefinitions[0].Regex"),
+        ("AlgorithmSpecification.MetricDefinitions.0.Regex", "a{99999999999}", "metric 'loss'"),
         ("HyperParameters.sagemaker_program", None, "lacks sagemaker_program"),
         ("InputDataConfig", REQUEST["InputDataConfig"] * 2, "two channels named 'train'"),
         (
@@ -133,6 +134,16 @@ def test_a_taken_name_is_refused_with_the_text_clients_match(context: Context) -
         ),
         ("InputDataConfig.0.DataSource.S3DataSource.S3Uri", "s3://gone/x", "there is no bucket 'gone'"),
         ("InputDataConfig.0.DataSource.S3DataSource.S3Uri", "http://x", "is not of the form s3://"),
+        ("InputDataConfig.0.ChannelName", "..", "ChannelName becomes a folder"),
+        ("InputDataConfig.0.DataSource", {}, "DataSource is empty: give S3DataSource"),
+        ("Environment", {"A": "a\0b"}, "'Environment.A' holds a NUL character"),
+        ("HyperParameters.a", "\0", "'HyperParameters.a' holds a NUL character"),
+        ("AlgorithmSpecification.ContainerEntrypoint", ["a", "\0"], "ContainerEntrypoint' holds a NUL"),
+        (
+            "CheckpointConfig",
+            {"S3Uri": "s3://data/c", "LocalPath": "/opt/ml/../etc"},
+            "CheckpointConfig.LocalPath '/opt/ml/../etc' must lie below /opt/ml",
+        ),
         ("InputDataConfig.0.InputMode", "FastFile", "InputMode FastFile is not supported"),
         ("InputDataConfig.0.CompressionType", "Gzip", "valid with Pipe mode only"),
         (

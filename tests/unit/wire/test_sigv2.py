@@ -104,3 +104,11 @@ def test_a_query_that_lacks_something() -> None:
     request = HttpRequest("GET", "/b/k", "AWSAccessKeyId=a&Signature=b", Headers(), io.BytesIO())
     with pytest.raises(S3Fault, match="Expires"):
         sigv2.verify(request, secret=SECRET, now=0)
+
+
+@pytest.mark.parametrize("expires", ["9" * 5000, "٣", "-1", "1e3", ""])
+def test_an_expiry_that_is_no_time_is_refused(expires: str) -> None:
+    query = f"AWSAccessKeyId=a&Signature=b&Expires={expires}"
+    with pytest.raises(S3Fault) as caught:
+        sigv2.verify(HttpRequest("GET", "/b/k", query, Headers(), io.BytesIO()), secret=SECRET, now=0)
+    assert caught.value.code == "AuthorizationQueryParametersError"

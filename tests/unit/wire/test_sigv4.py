@@ -228,6 +228,16 @@ def test_date_header_instead_of_x_amz_date() -> None:
         Verifier().authenticate(other, service="s3", find=keys.get, now=now)
 
 
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "yesterday", ""])
+def test_a_date_that_is_none_is_refused(date: str) -> None:
+    request = sign(S3SigV4Auth, headers={"Date": "Thu, 01 Jan 1970 00:00:00 GMT"})
+    with pytest.raises(ClientFault) as caught:
+        Verifier().authenticate(
+            with_headers(request, date=date), service="s3", find=lambda _: AccessKey(), now=0.0
+        )
+    assert (caught.value.code, caught.value.status) == ("AccessDenied", 403)
+
+
 def test_presigned_by_other_services() -> None:
     request = sign(SigV4QueryAuth, f"{HOST}/?Action=GetCallerIdentity", service="sts", expires=60)
     assert check(request, service="sts") == b""
