@@ -27,6 +27,7 @@ from tuning import JOBS, NOISE, PARALLEL, Optuna, f1
 
 from clary.tuning.bayesian import Bayesian
 from clary.tuning.belief import best_by_belief
+from clary.tuning.curves import completed
 from clary.tuning.hyperband import Hyperband
 from clary.tuning.random import Random
 from clary.tuning.space import Continuous, Space
@@ -101,9 +102,11 @@ class Ours:
     def choose(self) -> int:
         if isinstance(self.strategy, Random):
             return max(self.ended, key=lambda n: self.curves[n][-1])
-        best = best_by_belief(SPACE, self.history(), np.random.default_rng(self.seed), maximize=True)
+        full = [n for n in self.ended if len(self.curves[n]) == EPOCHS] or self.ended
+        history = completed([o for n, o in zip(self.ended, self.history(), strict=True) if n in full], EPOCHS)
+        best = best_by_belief(SPACE, history, np.random.default_rng(self.seed), maximize=True)
         assert best is not None
-        return self.ended[best]
+        return full[best]
 
 
 class Peer(Optuna):
@@ -134,7 +137,7 @@ def strategies() -> dict[str, Callable[[int], Tuner]]:
         "random-median": lambda seed: Ours(Random(), seed, median=True),
         "bayesian": lambda seed: Ours(Bayesian(jobs=JOBS), seed, median=False),
         "bayesian-median": lambda seed: Ours(Bayesian(jobs=JOBS), seed, median=True),
-        "hyperband": lambda seed: Ours(Hyperband(max_resource=EPOCHS, jobs=JOBS), seed, median=False),
+        "hyperband": lambda seed: Ours(Hyperband(EPOCHS, 3, jobs=JOBS), seed, median=False),
     }
     if importlib.util.find_spec("optuna"):
         import optuna

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from clary.tuning.targets import Targets, prepare
 
 DEFAULT_JOBS_AHEAD = 20
 LARGEST_OPENING = 8
-DOUBT_SHARE = 0.5
-DOUBTED = 3
-DOUBT_RATIO = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,7 @@ class Bayesian:
                 model = model or learn(
                     space, known, rng, maximize=maximize, samples=self.samples, steps=self.steps
                 )
-                doubting = self.jobs is not None and number < DOUBT_SHARE * self.jobs
-                unit, proposal = self._best(model.doubted() if doubting else model, running, number, rng)
+                unit, proposal = self._best(model, running, number, rng)
                 proposals.append(proposal)
             running = np.concatenate([running, unit[None, :]])
         return proposals
@@ -103,12 +99,6 @@ class Model:
     posterior: Posterior
     transform: Targets
     offset: float
-
-    def doubted(self) -> Model:
-        """The same where some of the hyperparameter vectors take the objective to be less smooth than it looks."""
-        kernel = self.posterior.kernel
-        thetas = kernel.doubted(self.posterior.thetas, DOUBTED, DOUBT_RATIO)
-        return replace(self, posterior=condition(kernel, thetas, self.data))
 
     def with_fantasies(self, running: Floats) -> Posterior:
         """Also given that children at `running` (k, width) end as predicted."""

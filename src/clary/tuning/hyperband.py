@@ -6,8 +6,9 @@ there; it does not wait for others, and the first few at a rung go on. No child 
 is stopped on reaching MaxResource. Bracket s skips the first s rungs, which guards against objectives whose early
 values mislead; the children are dealt to the brackets in the shares of the synchronous algorithm.
 
-New configurations come from the model of `bayesian`, fitted to the values at the highest rung that enough children
-have reached, so that children which stopped at different resources are compared at the same one.
+New configurations come from the model of `bayesian`. It sees the children that came to the highest rung that enough
+of them have reached, each with the objective expected of it at MaxResource (`curves`). Those stopped below are left
+out: their early values would pull the model towards what learns fast.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import numpy as np
 
 from clary.errors import ValidationException
 from clary.tuning.bayesian import Bayesian
+from clary.tuning.curves import completed
 from clary.tuning.space import Space, Values
 from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation, Proposal
 
 RESOURCE_KEYS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 MAX_RESOURCE = 20_000
-ENOUGH_AT_RUNG = 4
+ENOUGH_AT_RUNG = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,9 @@ class Hyperband:
         maximize: bool,
     ) -> list[Proposal]:
         first = len(history) + len(pending)
-        at_rung = self._at_one_rung(history)
-        chosen = Bayesian(jobs=self.jobs).propose(space, at_rung, pending, n, rng, maximize=maximize)
+        chosen = Bayesian(jobs=self.jobs).propose(
+            space, self._comparable(history), pending, n, rng, maximize=maximize
+        )
         return [
             replace(each, details={**each.details, "bracket": float(self.bracket(first + index))})
             for index, each in enumerate(chosen)
@@ -127,19 +130,16 @@ class Hyperband:
         reason = f"{value:.6g} {words} among {place}; the cut is {sign * cut:.6g}"
         return Decision(stop, rung, value, sign * cut, len(peers), reason)
 
+    def _comparable(self, history: Sequence[Observation]) -> list[Observation]:
+        full = completed(history, self.max_resource)
+        for rung in reversed(self.rungs):
+            far = [each for each in full if len(each.curve) >= rung]
+            if len(far) >= ENOUGH_AT_RUNG:
+                return far
+        return full
+
     def _ladder(self, bracket: int) -> tuple[int, ...]:
         return self.rungs[bracket:]
-
-    def _at_one_rung(self, history: Sequence[Observation]) -> list[Observation]:
-        """The history with objectives taken at the highest level that ENOUGH_AT_RUNG children have reached."""
-        for level in sorted({*self.rungs, self.max_resource}, reverse=True):
-            if sum(len(each.curve) >= level for each in history) >= ENOUGH_AT_RUNG:
-                return [
-                    _cut(each, level)
-                    for each in history
-                    if each.status == "Failed" or len(each.curve) >= level
-                ]
-        return list(history)
 
 
 def resource_limit(static: Mapping[str, str]) -> int:
@@ -152,10 +152,6 @@ def resource_limit(static: Mapping[str, str]) -> int:
         "Strategy Hyperband needs MaxResource in HyperbandStrategyConfig, or a static hyperparameter that says how "
         f"many epochs a training job runs, named one of: {', '.join(RESOURCE_KEYS)}."
     )
-
-
-def _cut(each: Observation, level: int) -> Observation:
-    return each if each.status == "Failed" else replace(each, objective=float(each.curve[level - 1]))
 
 
 def _finite(value: float) -> float:

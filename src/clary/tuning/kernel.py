@@ -82,12 +82,6 @@ class Kernel:
         rows += [self.prior.warp] * (2 * len(self.warped))
         return np.array(rows)
 
-    def doubted(self, thetas: Floats, count: int, ratio: float) -> Floats:
-        """The same, but the first `count` have their length scales divided by `ratio`."""
-        out = thetas.copy()
-        out[:count, : len(self.space.ranges)] -= np.log(ratio)
-        return out
-
     def noise_variance(self, thetas: Floats) -> Floats:
         return np.asarray(np.exp(2.0 * thetas[:, len(self.space.ranges) + 1]))
 

@@ -81,7 +81,8 @@ def test_a_lucky_measurement_is_not_the_best_by_belief() -> None:
     space = Space([Continuous("x", "0", "1", "Linear")])
     draws = np.random.default_rng(5)
     jobs = [
-        Observation({"x": repr(x)}, 1 - (x - 0.3) ** 2 + 0.02 * draws.normal()) for x in np.linspace(0, 1, 30)
+        Observation({"x": repr(x)}, 1 - (x - 0.3) ** 2 + 0.02 * draws.normal())
+        for x in np.linspace(0, 1, 30).tolist()
     ]
     lucky = 27
     jobs[lucky] = Observation(jobs[lucky].values, max(each.objective or 0 for each in jobs) + 0.001)
