@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clary.tuning import acquisition
-from clary.tuning.gp import Data, Posterior, condition, fit
+from clary.tuning.gp import LARGEST_MODEL, Data, Posterior, condition, fit, thinned
 from clary.tuning.kernel import Kernel
 from clary.tuning.space import Floats, Space, Values
 from clary.tuning.strategy import Observation, Proposal, usable
@@ -125,6 +125,7 @@ def learn(
     """Fits the process to a history that lies in the space and is not empty."""
     kernel = Kernel(space)
     data, transform, offset = prepare(space, history, maximize=maximize)
+    data = thinned(data, LARGEST_MODEL, rng)
     thetas = fit(kernel, data, rng, samples=samples, steps=steps)
     return Model(data, condition(kernel, thetas, data), transform, offset)
 

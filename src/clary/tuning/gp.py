@@ -11,6 +11,7 @@ from clary.tuning.sampling import sample
 from clary.tuning.space import Floats
 
 LARGEST_FIT = 100
+LARGEST_MODEL = 300
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,11 @@ class Posterior:
 def fit(kernel: Kernel, data: Data, rng: np.random.Generator, *, samples: int, steps: int) -> Floats:
     """Hyperparameter vectors drawn from their posterior, shape (samples, parameters).
 
-    With more than LARGEST_FIT points they are learned from the best half of that number and others at random.
+    With more than LARGEST_FIT points they are learned from a part of them (`thinned`).
     """
-    units, targets, extra = data.units, data.targets, data.extra
-    if len(targets) > LARGEST_FIT:
-        order = np.argsort(-targets)
-        rest = rng.permutation(order[LARGEST_FIT // 2 :])[: LARGEST_FIT - LARGEST_FIT // 2]
-        chosen = np.concatenate([order[: LARGEST_FIT // 2], rest])
-        units, targets, extra = units[chosen], targets[chosen], extra[chosen]
+    few = thinned(data, LARGEST_FIT, rng)
     return sample(
-        lambda thetas: kernel.log_posterior(thetas, units, targets, extra),
+        lambda thetas: kernel.log_posterior(thetas, few.units, few.targets, few.extra),
         kernel.centre,
         kernel.spread,
         rng,
@@ -67,6 +63,16 @@ def fit(kernel: Kernel, data: Data, rng: np.random.Generator, *, samples: int, s
         draws=48,
         steps=steps,
     )
+
+
+def thinned(data: Data, count: int, rng: np.random.Generator) -> Data:
+    """At most `count` of the points: the best half of that number and others at random."""
+    if len(data.targets) <= count:
+        return data
+    order = np.argsort(-data.targets)
+    rest = rng.permutation(order[count // 2 :])[: count - count // 2]
+    chosen = np.concatenate([order[: count // 2], rest])
+    return Data(data.units[chosen], data.targets[chosen], data.extra[chosen])
 
 
 def condition(kernel: Kernel, thetas: Floats, data: Data) -> Posterior:
