@@ -67,7 +67,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A value for a caption: four significant digits, the exponent without padding."""
-    text = f"{value:.4g}"
+    """A value for a caption: four significant digits, an exponent (without padding) below a thousandth."""
+    text = f"{value:.3e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
     mantissa, mark, exponent = text.partition("e")
-    return f"{mantissa}e{int(exponent)}" if mark else text
+    return f"{float(mantissa):g}e{int(exponent)}" if mark else text

@@ -21,7 +21,15 @@ def test_a_very_long_range_has_few_ticks():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(6.47e-5, "6.47e-5"), (0.91234, "0.9123"), (1.0, "1"), (123456.0, "1.235e5"), (0.0, "0")],
+    [
+        (6.47e-5, "6.47e-5"),
+        (1.2034e-4, "1.203e-4"),
+        (5e-4, "5e-4"),
+        (0.91234, "0.9123"),
+        (1.0, "1"),
+        (123456.0, "1.235e5"),
+        (0.0, "0"),
+    ],
 )
 def test_numbers_for_captions(value, text):
     assert number(value) == text
