@@ -22,7 +22,7 @@ $(VENV)/.setup: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.setup-dev: $(VENV)/.setup
-	$(PIP) install --constraint constraints.txt --editable ".[nlp,postgres,sagemaker]" --group demo --group dev
+	$(PIP) install --constraint constraints.txt --editable ".[nlp,plots,postgres,sagemaker]" --group demo --group dev
 	touch $@
 
 $(V3)/.setup: $(BIN)/python

@@ -56,10 +56,18 @@ def commands_page() -> str:
     for name in COMMANDS:
         command = clary_command.get_command(context, name)
         assert command is not None
-        text = command.get_help(click.Context(command, info_name=f"clary {name}", max_content_width=100))
-        text = "\n".join(line.rstrip() for line in text.splitlines())
-        parts.append(f"## clary {name}\n\n```\n{text}\n```\n")
+        parts += _helps(f"clary {name}", command)
     return "\n".join(parts)
+
+
+def _helps(name: str, command: click.Command) -> Iterator[str]:
+    """A section for a command, and for each command in it."""
+    text = command.get_help(click.Context(command, info_name=name, max_content_width=100))
+    text = "\n".join(line.rstrip() for line in text.splitlines())
+    yield f"## {name}\n\n```\n{text}\n```\n"
+    if isinstance(command, click.Group):
+        for inner, one in command.commands.items():
+            yield from _helps(f"{name} {inner}", one)
 
 
 def operations_page() -> str:

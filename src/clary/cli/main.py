@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "background:status_command",
     "env": "env:env_command",
     "run": "run:run_command",
+    "tune": "tune:tune_command",
     "demo": "demo:demo_command",
 }
 

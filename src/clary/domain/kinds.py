@@ -39,4 +39,18 @@ TRAINING_JOB = Kind(
     },
 )
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING_JOB,)}
+TUNING_JOB = Kind(
+    name="hyper-parameter-tuning-job",
+    first="InProgress",
+    moves={
+        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+        "Stopping": frozenset({"Stopped", "Completed", "Failed"}),
+        "Completed": frozenset({"Deleting"}),
+        "Failed": frozenset({"Deleting"}),
+        "Stopped": frozenset({"Deleting"}),
+        "Deleting": frozenset({"DeleteFailed"}),
+        "DeleteFailed": frozenset({"Deleting"}),
+    },
+)
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING_JOB, TUNING_JOB)}

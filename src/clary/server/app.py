@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import aclosing
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -18,6 +19,7 @@ from clary.errors import Fault
 from clary.server.bodies import ReceivedBody, discard, pieces
 from clary.server.changes import Changes
 from clary.server.gateway import Gateway
+from clary.services import tuning_belief
 from clary.wire.http import Body, Headers, HttpRequest, HttpResponse
 
 THREADS = 128
@@ -30,6 +32,7 @@ def make_app(gateway: Gateway, changes: Changes) -> ASGIApp:
         routes=[
             Route("/_clary/health", health),
             Route("/_clary/changes", _changes_page(gateway, changes)),
+            Route("/_clary/tuning/{name}", _tuning_page(gateway)),
         ]
     )
     # not a Mount: no pattern of paths may stand between us and the keys of S3, which can hold line breaks
@@ -124,7 +127,7 @@ def _changes_page(gateway: Gateway, changes: Changes) -> ASGIApp:
             if math.isnan(timeout_s):
                 raise ValueError(timeout_s)
         except Fault as fault:
-            return JSONResponse({"__type": fault.code, "message": fault.message}, fault.status)
+            return _refusal(fault)
         except ValueError:
             message = "since must be a whole number and timeout a number of seconds"
             return JSONResponse({"__type": "ValidationException", "message": message}, 400)
@@ -132,3 +135,24 @@ def _changes_page(gateway: Gateway, changes: Changes) -> ASGIApp:
         return JSONResponse({"version": version.changes, "statuses": version.statuses})
 
     return wait_for_change  # type: ignore[return-value]
+
+
+def _tuning_page(gateway: Gateway) -> ASGIApp:
+    async def tell(request: Request) -> Response:
+        """Signed with service name `clary`: what the study believes, and why it stopped what it stopped."""
+        signed = request_of(request.scope, ReceivedBody(request.receive))
+
+        def read() -> Any:
+            gateway.authenticate(signed, service="clary")
+            return tuning_belief.read(gateway.store, request.path_params["name"])
+
+        try:
+            return JSONResponse(await anyio.to_thread.run_sync(read))
+        except Fault as fault:
+            return _refusal(fault)
+
+    return tell  # type: ignore[return-value]
+
+
+def _refusal(fault: Fault) -> Response:
+    return JSONResponse({"__type": fault.code, "message": fault.message}, fault.status)

@@ -32,7 +32,8 @@ from clary.wire.validate import validate
 log = logging.getLogger("clary.server")
 
 # Published lists that do not bound us: any name of an instance type is accepted, the table of types says what it means.
-OPEN_ENUMS = ("TrainingInstanceType",)
+# A strategy may come from a plug-in; the service knows the names there are.
+OPEN_ENUMS = ("TrainingInstanceType", "HyperParameterTuningJobStrategyType")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Gateway:
         self._world = world
         self._operations = operations
         self._verifier = Verifier()
+
+    @property
+    def store(self) -> Store:
+        return self._world.store
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         request_id = secrets.token_hex(8).upper()

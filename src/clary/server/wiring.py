@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 from clary.agent.contract import Access
 from clary.controllers.jobs import Jobs, Means
 from clary.controllers.loop import Loop
+from clary.controllers.tuner import Means as TunerMeans
+from clary.controllers.tuner import Tuner
 from clary.domain.names import Account
 from clary.objects.disk import DiskObjects
 from clary.runners.environments import OneEnvironment
@@ -33,6 +35,7 @@ SERVICES = (
     *("identity", "logs", "metrics", "tags"),
     "s3",
     *("training", "training_list"),
+    *("tuning", "tuning_list"),
 )
 
 
@@ -66,6 +69,17 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     owner = home.open_identity(settings.home, store, account)
     objects = DiskObjects(store.engine, settings.objects, new_id=random_hex)
     changes = Changes(start=time.time_ns() // 1_000)
+
+    def job_changed(status: bool) -> None:
+        if status:
+            loops[1].wake()
+        changes.bump(status=status)
+
+    def changed() -> None:
+        for loop in loops:
+            loop.wake()
+        changes.bump(status=True)
+
     means = Means(
         store=store,
         runner=LocalRunner(sandbox),
@@ -76,22 +90,22 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         owner=owner,
         access=key_maker(store, settings, endpoint=endpoint, ca_bundle=ca_bundle),
         new_id=random_hex,
-        changed=lambda status: changes.bump(status=status),
+        changed=job_changed,
     )
     jobs = Jobs(means)
-    loop = Loop("jobs", jobs.step, time.time)
-
-    def changed() -> None:
-        loop.wake()
-        changes.bump(status=True)
+    tuner = Tuner(TunerMeans(store, account, settings, owner, changed))
+    loops = (Loop("jobs", jobs.step, time.time), Loop("tuner", tuner.step, time.time))
 
     def start() -> None:
         objects.sweep()
         jobs.resume(time.time())
-        loop.start()
+        tuner.resume(time.time())
+        for loop in loops:
+            loop.start()
 
     def close() -> None:
-        loop.stop()
+        for loop in reversed(loops):
+            loop.stop()
         store.close()
 
     world = World(account, settings, store, objects, time.time, random_hex, changed)

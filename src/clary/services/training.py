@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from clary.domain.kinds import TRAINING_JOB
-from clary.domain.transitions import enter
+from clary.domain.training import beginning, stopping
 from clary.errors import ResourceInUse, ValidationException
 from clary.services.operations import Context, operation
 from clary.services.training_describe import describe
@@ -25,19 +25,7 @@ UPDATABLE = frozenset({"Downloading", "Training"})
 def create(context: Context, request: Request) -> Request:
     """Write down what is wanted; a controller makes it so."""
     check(context, request)
-    now = context.now()
-    name = request["TrainingJobName"]
-    job = Resource(
-        kind=KIND,
-        name=name,
-        arn=context.account.sagemaker(KIND, name),
-        status=TRAINING_JOB.first,
-        spec={key: value for key, value in request.items() if key != "Tags"},
-        state=enter({}, "Starting", "Starting the training job", at=now),
-        created=now,
-        modified=now,
-        due=now,
-    )
+    job = Resource(**beginning(context.account, request, now=context.now()))
     tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
     try:
         context.store.create(job, tags=tags)
@@ -62,14 +50,11 @@ def stop(context: Context, request: Request) -> Request:
     now = context.now()
 
     def ask(job: Resource) -> Resource:
-        if job.status == "Stopping":
-            return job
         if TRAINING_JOB.is_final(job.status):
             raise ValidationException(
                 f"The request was rejected because the training job is in status {job.status}."
             )
-        state = enter(job.state, "Stopping", "Stopping the training job", at=now)
-        return replace(job, status="Stopping", state=state, modified=now, due=now)
+        return replace(job, **stopping(job.status, job.state, now=now))
 
     _change(context, request, ask)
     return {}

@@ -29,6 +29,7 @@ def describe(job: Resource) -> dict[str, Any]:
         "EnableInterContainerTrafficEncryption": spec.get("EnableInterContainerTrafficEncryption", False),
         "EnableManagedSpotTraining": spec.get("EnableManagedSpotTraining", False),
         "FailureReason": state.get("reason"),
+        "TuningJobArn": state.get("tuning", {}).get("arn"),
         "TrainingStartTime": state.get("started"),
         "TrainingEndTime": state.get("ended"),
     }

@@ -22,10 +22,14 @@ OPT_ML = "/opt/ml"
 
 def check(context: Context, request: Request) -> None:
     """Raises ValidationException that lists every fault found."""
-    faults = [fault for rule in RULES for fault in rule(request)]
-    faults += _missing_buckets(context, request)
-    if faults:
+    if faults := faults_of(context, request):
         raise ValidationException("; ".join(faults))
+
+
+def faults_of(context: Context, request: Request) -> list[str]:
+    """Every fault of a request, each named by its field."""
+    faults = [fault for rule in RULES for fault in rule(request)]
+    return [*faults, *_missing_buckets(context, request)]
 
 
 def _algorithm(request: Request) -> Iterator[str]:

@@ -22,6 +22,8 @@ OFFERED: dict[str, list[str]] = {
     "sagemaker": [
         *(f"{verb}TrainingJob" for verb in ("Create", "Describe", "Stop", "Update", "Delete")),
         *("ListTrainingJobs", "AddTags", "ListTags", "DeleteTags"),
+        *(f"{verb}HyperParameterTuningJob" for verb in ("Create", "Describe", "Stop", "Delete")),
+        *("ListHyperParameterTuningJobs", "ListTrainingJobsForHyperParameterTuningJob"),
     ],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
     "cloudwatch": ["GetMetricStatistics", "ListMetrics", "PutMetricData", "GetMetricData"],

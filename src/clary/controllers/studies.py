@@ -1,0 +1,179 @@
+"""What becomes of a study as its children run: its state before, what was seen, its state after. Pure.
+
+A function that changes nothing gives back the same object, so that nothing is written then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from clary.domain import studies
+from clary.domain.studies import is_open, value_of
+from clary.store.base import Resource
+
+State = Mapping[str, Any]
+Rows = Mapping[str, Resource]
+
+ATTEMPTS = 5
+MOST_REPETITIONS = 3
+SILENT_CHILDREN = 2
+LONGEST_REASON = 1024
+
+FINAL = frozenset({"Completed", "Failed", "Stopped"})
+
+
+def note(study: Resource, rows: Rows, *, explain: Callable[[Resource, str], str], now: float) -> State:
+    """Children whose jobs have ended become observations. `rows`: the jobs of open children, by name.
+
+    `explain(job, metric)` says why a job that ended well gave no value of its objective.
+    """
+    state = study.state
+    children: dict[str, Any] = dict(state["children"])
+    ended = {name: row for name, row in rows.items() if row.status in FINAL and is_open(children[name])}
+    if not ended:
+        return state
+    for name, row in ended.items():
+        definition = studies.definitions(study.spec)[children[name]["definition"]]
+        metric = studies.objective(study.spec, definition)["MetricName"]
+        child = {**studies.noted(children[name], row, metric), "noted": now}
+        if is_silent(child):
+            child["reason"] = explain(row, metric)[:LONGEST_REASON]
+        children[name] = child
+    best = studies.best_child(children, maximize=studies.maximizes(study.spec))
+    return {**state, "children": children, "best": best}
+
+
+def open_children(state: State) -> dict[str, Any]:
+    return {name: child for name, child in state["children"].items() if is_open(child)}
+
+
+def is_silent(child: State) -> bool:
+    """It ended well, and yet gave no value of the objective."""
+    return child.get("status") == "Completed" and child.get("objective") is None
+
+
+def drop_unborn(state: State, rows: Rows) -> State:
+    """Without the children that were planned and never created, for the study is ending."""
+    if all(name in rows for name in open_children(state)):
+        return state
+    children = {name: c for name, c in state["children"].items() if not is_open(c) or name in rows}
+    return {**state, "children": children}
+
+
+def ending(study: Resource, state: State, rows: Rows, now: float) -> State:
+    """The state with `ending` if the study is to end now, by anything but a completion criterion."""
+    if "ending" in state:
+        return state
+    found = _asked(study) or _out_of_time(study, now) or _failed(study, state, rows) or _all_ran(study, state)
+    return state if found is None else {**state, "ending": found}
+
+
+def end(status: str, why: str, reason: str | None = None) -> dict[str, Any]:
+    reasons = {"reason": reason[:LONGEST_REASON]} if reason else {}
+    return {"status": status, "why": why, **reasons}
+
+
+def _asked(study: Resource) -> dict[str, Any] | None:
+    return end("Stopped", "it was stopped") if study.status == "Stopping" else None
+
+
+def _out_of_time(study: Resource, now: float) -> dict[str, Any] | None:
+    limits = study.spec["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    most_s = limits.get("MaxRuntimeInSeconds")
+    if most_s is None or now - study.created < most_s:
+        return None
+    return end("Completed", f"MaxRuntimeInSeconds ({most_s}) has passed")
+
+
+def _failed(study: Resource, state: State, rows: Rows) -> dict[str, Any] | None:
+    """Several children and no value: the fault is not one child's. One that gives values gets its chance."""
+    children = state["children"]
+    if any(value_of(child) is not None for child in children.values()) or _gives_values(study, state, rows):
+        return None
+    silent = Counter(child["definition"] for child in children.values() if is_silent(child))
+    if any(count >= SILENT_CHILDREN for count in silent.values()):
+        return end("Failed", "no child gives a value of the objective", silence(state))
+    if len(_failures(children)) >= ATTEMPTS:
+        return end("Failed", "all children failed", failure_text(state))
+    return None
+
+
+def _gives_values(study: Resource, state: State, rows: Rows) -> bool:
+    """Whether a child that still runs has given one."""
+    given = studies.definitions(study.spec)
+    return any(
+        studies.objective(study.spec, given[state["children"][name]["definition"]])["MetricName"]
+        in row.state.get("final_metrics", {})
+        for name, row in rows.items()
+        if is_open(state["children"][name])
+    )
+
+
+def _all_ran(study: Resource, state: State) -> dict[str, Any] | None:
+    children = state["children"]
+    if (
+        open_children(state)
+        or repetitions(children)
+        or not (
+            state.get("exhausted")
+            or len(studies.outcomes(children.values())) >= studies.most_jobs(study.spec)
+        )
+    ):
+        return None
+    if any(value_of(child) is not None for child in children.values()):
+        why = (
+            "every configuration has run" if state.get("exhausted") else "MaxNumberOfTrainingJobs was reached"
+        )
+        return end("Completed", why)
+    if reason := silence(state):
+        return end("Failed", "no child gives a value of the objective", reason)
+    if _failures(children):
+        return end("Failed", "all children failed", failure_text(state))
+    return end("Failed", "no child gives a value", "No training job gave a value of the objective metric.")
+
+
+def _failures(children: Mapping[str, State]) -> list[State]:
+    """Configurations that failed for good."""
+    waiting = [child["draw"] for child in repetitions(children)]
+    last = studies.outcomes(children.values())
+    return [child for draw, child in last.items() if child.get("status") == "Failed" and draw not in waiting]
+
+
+def failure_text(state: State) -> str:
+    failed = [(name, c) for name, c in state["children"].items() if c.get("status") == "Failed"]
+    name, last = failed[-1]
+    return (
+        f"No training job succeeded after {len(_failures(state['children']))} attempts. "
+        "Please take a look at the training job failures to get more details. "
+        f"{name} failed with: {last.get('reason', 'no reason given')}"
+    )
+
+
+def silence(state: State) -> str | None:
+    """What was told after the first child that gave no value, if no other has given one."""
+    children = state["children"].values()
+    if any(value_of(child) is not None for child in children):
+        return None
+    return next((str(child.get("reason")) for child in children if is_silent(child)), None)
+
+
+def repetitions(children: Mapping[str, State]) -> list[State]:
+    """Children that the platform interrupted and that are to run again."""
+    tries = Counter(child["draw"] for child in children.values())
+    return [
+        child
+        for draw, child in studies.outcomes(children.values()).items()
+        if child.get("interrupted") and tries[draw] <= MOST_REPETITIONS
+    ]
+
+
+def finish(row: Resource, state: State, now: float) -> Resource:
+    """The row in its final status. A stop that was asked for meanwhile is what is told of."""
+    ending_state = state["ending"]
+    status = ending_state["status"]
+    if row.status == "Stopping" and status == "Completed":
+        status = "Stopped"
+    return replace(row, status=status, state={**state, "ended": now}, modified=now, due=None)

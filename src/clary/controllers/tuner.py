@@ -1,0 +1,174 @@
+"""The tuning controller: one turn looks at a study's children, notes what ended, stops what should stop, runs the next.
+
+What a turn decides is written to the study's row first and carried out then. A controller that starts again finds in
+the row what it wanted, in the children's rows what became of it, and does what is missing:
+
+    planned   in the study's `children`; its job is made if there is none
+    running   its job is there; one that was decided to stop is asked to
+    ended     its outcome is in the study's `children`; its job is not read again
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clary.agent import contract
+from clary.controllers import nearest, studies
+from clary.controllers.children import Children, Curves
+from clary.controllers.decisions import Sight, complete, stop_early
+from clary.controllers.proposals import plan
+from clary.domain.kinds import TUNING_JOB
+from clary.domain.names import Account
+from clary.errors import Fault
+from clary.settings import Settings
+from clary.store.base import Lease, Resource, Store
+
+log = logging.getLogger("clary.controllers.tuner")
+
+State = Mapping[str, Any]
+
+KIND = TUNING_JOB.name
+MOST_CLAIMED = 100
+MOST_FAULTS = 5
+PAUSE_S = 0.5
+IDLE_S = 5.0
+
+
+@dataclass(slots=True)
+class Held:
+    """A study under this controller's lease. `faults`: turns that raised."""
+
+    lease: Lease
+    curves: Curves
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the controller works with. `changed` tells the job controller and waiting clients."""
+
+    store: Store
+    account: Account
+    settings: Settings
+    owner: str
+    changed: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Tuner:
+    """One `step` a turn; not for use from several threads at once."""
+
+    means: Means
+    _held: dict[str, Held] = field(default_factory=dict)
+    _renewed: float = 0.0
+
+    def resume(self, now: float) -> None:
+        """Take over what a former controller of this owner held."""
+        self.means.store.surrender(KIND, owner=self.means.owner, now=now)
+
+    def step(self, now: float) -> float:
+        """One look at every study held. Gives the seconds that may pass until the next."""
+        self._claim(now)
+        self._renew(now)
+        for name, held in list(self._held.items()):
+            try:
+                self._turn(name, held, now)
+                held.faults = 0
+            except Exception as error:
+                # One study's trouble must not hold up the others; trouble that stays ends the study.
+                log.exception("%s: a turn failed", held.lease.resource.arn)
+                held.faults += 1
+                if held.faults >= MOST_FAULTS:
+                    self._break(held, error, now)
+        return PAUSE_S if self._held else IDLE_S
+
+    def _claim(self, now: float) -> None:
+        lease_s = self.means.settings.lease_s
+        leases = self.means.store.claim(
+            KIND, owner=self.means.owner, now=now, lease_s=lease_s, limit=MOST_CLAIMED
+        )
+        for lease in leases:
+            self._held[lease.resource.name] = Held(lease, Curves(self.means.store))
+
+    def _renew(self, now: float) -> None:
+        lease_s = self.means.settings.lease_s
+        if self._held and now - self._renewed > lease_s / 3:
+            self.means.store.renew(KIND, owner=self.means.owner, until=now + lease_s)
+            self._renewed = now
+
+    def _turn(self, name: str, held: Held, now: float) -> None:
+        study = self.means.store.get(KIND, name)
+        if study is None or TUNING_JOB.is_final(study.status):
+            self._held.pop(name, None)
+            return
+        children = Children(self.means.store, self.means.account)
+        rows = children.look(study.state)
+        state = self._decide(held, study, rows, now)
+        if "ending" in state and not studies.open_children(state):
+            self._apply(held, lambda row: studies.finish(row, state, now), now, keep=False)
+            self._held.pop(name, None)
+            log.info("%s ended: %s", study.arn, state["ending"]["why"])
+            return
+        if state is study.state or self._write(held, state, now):
+            self._carry_out(children, study, state, rows, now)
+
+    def _decide(self, held: Held, study: Resource, rows: Mapping[str, Resource], now: float) -> State:
+        """The state that the study should have, from what is seen of its children."""
+        sight = Sight(study, rows, held.curves)
+        state = studies.note(study, rows, explain=self._explain, now=now)
+        state = studies.ending(study, state, rows, now)
+        state = complete(sight, state, now)
+        if "ending" in state:
+            return studies.drop_unborn(state, rows)
+        state = stop_early(sight, state)
+        state = plan(study, state, sight.ended, now)
+        return studies.ending(study, state, rows, now)
+
+    def _explain(self, job: Resource, metric: str) -> str:
+        """Why a job that ended well gave no value of the objective."""
+        given = job.spec["AlgorithmSpecification"].get("MetricDefinitions", ())
+        regex = next((each["Regex"] for each in given if each["Name"] == metric), "")
+        folder = self.means.settings.jobs / str(job.state.get("folder"))
+        return nearest.explain(folder / contract.LOGS, metric, regex)
+
+    def _carry_out(
+        self, children: Children, study: Resource, state: State, rows: Mapping[str, Resource], now: float
+    ) -> None:
+        acted = False
+        for name, child in studies.open_children(state).items():
+            if name not in rows:
+                children.make(study, state, name, now)
+                acted = True
+            elif rows[name].status == "InProgress" and ("ending" in state or "decision" in child):
+                early = f"early, since {child['decision']['reason']}" if "decision" in child else ""
+                children.stop(name, early or f"its tuning job ends, since {state['ending']['why']}", now)
+                acted = True
+        if acted:
+            self.means.changed()
+
+    def _break(self, held: Held, error: Exception, now: float) -> None:
+        """End a study whose turns fail again and again: its children are stopped by the turns that follow."""
+        text = error.message if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
+        ending = studies.end("Failed", "its turns failed", f"InternalServerError: {text}")
+        held.faults = 0
+        self._apply(held, lambda row: replace(row, state={"ending": ending, **row.state}, modified=now), now)
+
+    def _write(self, held: Held, state: State, now: float) -> bool:
+        return self._apply(held, lambda row: replace(row, state=state, modified=now), now) is not None
+
+    def _apply(
+        self, held: Held, change: Callable[[Resource], Resource], now: float, *, keep: bool = True
+    ) -> Resource | None:
+        """Store a change of a study. The lease goes on unless `keep` is False."""
+        until = now + self.means.settings.lease_s if keep else None
+        row = self.means.store.apply(
+            held.lease, lambda row: replace(change(row), due=until), keep_until=until
+        )
+        if row is None:
+            log.warning("the lease on %s went to another server", held.lease.resource.arn)
+            self._held.pop(held.lease.resource.name, None)
+        self.means.changed()
+        return row

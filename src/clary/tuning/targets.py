@@ -1,0 +1,64 @@
+"""Objectives made fit for a Gaussian process: more is better, about unit scale, and a bad tail that does not shout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clary.tuning.gp import Data
+from clary.tuning.space import Floats, Space
+from clary.tuning.strategy import Observation, score
+
+FAILED_NOISE = 0.5
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The transformation between objectives (more is better) and targets: affine, but for a softened bad tail."""
+
+    top: float
+    scale: float
+    knee: float
+
+    def forward(self, scores: Floats) -> Floats:
+        gap = (self.top - scores) / self.scale
+        soft = np.where(
+            gap > self.knee, self.knee * (1.0 + np.log(np.maximum(gap, self.knee) / self.knee)), gap
+        )
+        return np.asarray(-soft)
+
+    def backward(self, targets: Floats) -> Floats:
+        gap = -targets
+        hard = np.where(gap > self.knee, self.knee * np.exp(np.minimum(gap / self.knee - 1.0, 50.0)), gap)
+        return np.asarray(self.top - self.scale * hard)
+
+
+def learn(scores: Floats) -> Targets:
+    """Scale: the standard deviation. The knee is at the gap that three quarters of the jobs stay above."""
+    if not len(scores):
+        return Targets(0.0, 1.0, np.inf)
+    spread = float(np.std(scores)) or 1.0
+    return Targets(float(np.max(scores)), spread, KNEE)
+
+
+KNEE = 2.0
+
+
+def prepare(space: Space, history: Sequence[Observation], *, maximize: bool) -> tuple[Data, Targets, float]:
+    """Training data, the transformation behind it and the mean that was taken from the targets.
+
+    A failed child (or one without a value) stands at the lower quartile of the others with much noise: its region
+    looks worse, yet one flaky child does not outweigh a good one beside it.
+    """
+    scores = [score(each, maximize=maximize) for each in history]
+    known = np.array([value for value in scores if value is not None])
+    transform = learn(known)
+    targets = transform.forward(known)
+    bad = float(np.quantile(targets, 0.25)) if len(targets) else -1.0
+    filled = np.array([bad if value is None else 0.0 for value in scores])
+    filled[[value is not None for value in scores]] = targets
+    extra = np.array([FAILED_NOISE if value is None else 0.0 for value in scores])
+    mean = float(np.mean(filled)) if len(filled) else 0.0
+    return Data(space.encode_all([each.values for each in history]), filled - mean, extra), transform, mean

@@ -1,0 +1,597 @@
+"""The tuning controller beside the job controller, over a real store and a fake runner, one step at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clary.agent.contract import Access, read_plan
+from clary.controllers import jobs, tuner
+from clary.controllers.jobs import Jobs
+from clary.controllers.tuner import Tuner
+from clary.domain import studies
+from clary.domain.names import Account
+from clary.runners.environments import OneEnvironment
+from clary.runners.instances import InstanceTypes, Request, Slots
+from clary.runners.machine import Machine
+from clary.settings import Settings
+from clary.store.base import Page, Resource, Where
+from clary.store.sql import SqlStore, open_store
+from clary.testing import FakeRunner, SteppedClock
+
+KIND = "hyper-parameter-tuning-job"
+JOB = "training-job"
+RATE = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0", "MaxValue": "1"}]}
+BROKEN = {"reason": "AlgorithmError: no label column, exit code: 1"}
+
+
+@dataclass
+class Bench:
+    """Both controllers, their parts, and the test's hand on them. A child ends when the test says so."""
+
+    store: SqlStore
+    runner: FakeRunner
+    clock: SteppedClock
+    settings: Settings
+    cpus: int = 8
+    written: int = 0
+    ids: Iterator[int] = field(default_factory=lambda: iter(range(100_000)))
+
+    def __post_init__(self) -> None:
+        self.account = Account("123456789012", "us-east-1")
+        self.start()
+
+    def start(self, owner: str = "home-1") -> None:
+        """New controllers, as after the start of a server."""
+        self.jobs = Jobs(
+            jobs.Means(
+                store=self.store,
+                runner=self.runner,
+                slots=Slots(Machine(cpus=self.cpus, memory_gib=64.0)),
+                instance_types=InstanceTypes([("*", Request(1, 1.0))]),
+                environments=OneEnvironment("/usr/bin/python3"),
+                settings=self.settings,
+                owner=owner,
+                access=lambda job: Access("http://127.0.0.1:1", "us-east-1", "ASIAX", "secret", "token"),
+                new_id=lambda digits: f"{next(self.ids):0{digits}x}",
+                changed=lambda status: None,
+            )
+        )
+        self.tuner = Tuner(tuner.Means(self.store, self.account, self.settings, owner, lambda: None))
+        self.jobs.resume(self.clock.now)
+        self.tuner.resume(self.clock.now)
+
+    def create(
+        self,
+        name: str = "study",
+        *,
+        jobs: int | None = 4,
+        parallel: int = 2,
+        state: Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> None:
+        now = self.clock.advance(1)
+        limits = {"MaxParallelTrainingJobs": parallel, **({"MaxNumberOfTrainingJobs": jobs} if jobs else {})}
+        limits.update(config.pop("limits", {}))
+        definition = {
+            "StaticHyperParameters": {"epochs": "9"},
+            "AlgorithmSpecification": {
+                "TrainingImage": "image",
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "f1", "Regex": "f1=([0-9.]+)"}],
+            },
+            "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+            "ResourceConfig": {"InstanceType": "ml.small", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        }
+        self.store.create(
+            Resource(
+                kind=KIND,
+                name=name,
+                arn=self.account.sagemaker(KIND, name),
+                status="InProgress",
+                spec={
+                    "HyperParameterTuningJobName": name,
+                    "HyperParameterTuningJobConfig": {
+                        "Strategy": "Random",
+                        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "f1"},
+                        "ResourceLimits": limits,
+                        "ParameterRanges": RATE,
+                        **config,
+                    },
+                    "TrainingJobDefinition": definition,
+                },
+                state={"seed": 7, "children": {}, "best": None, **(state or {})},
+                created=now,
+                modified=now,
+                due=now,
+            ),
+            tags={"team": "nlp"},
+        )
+
+    def step(self, turns: int = 1) -> None:
+        for _ in range(turns):
+            self.tuner.step(self.clock.advance(0.1))
+            self.jobs.step(self.clock.advance(0.1))
+
+    def study(self, name: str = "study") -> Resource:
+        found = self.store.get(KIND, name)
+        assert found is not None
+        return found
+
+    def children(self, name: str = "study") -> list[dict[str, Any]]:
+        return list(self.study(name).state["children"].values())
+
+    def rows(self, name: str = "study") -> list[Resource]:
+        found, _ = self.store.list(JOB, Where(name_prefix=f"{name}-"), Page(sort="name", limit=1000))
+        return list(found)
+
+    def row(self, number: int) -> Resource:
+        return next(row for row in self.rows() if row.state["tuning"]["number"] == number)
+
+    def folder(self, number: int) -> Path:
+        return self.settings.jobs / self.row(number).state["folder"]
+
+    def say(self, number: int, *values: float) -> None:
+        for value in values:
+            self.runner.metric(self.folder(number), "f1", value)
+
+    def end(self, number: int, *values: float, status: Any = "Completed", **facts: Any) -> None:
+        """The child's program prints values and ends."""
+        self.say(number, *values)
+        now = self.clock.now
+        self.runner.end(self.folder(number), status, started=now, ended=now + 2, **facts)
+
+    def finish(self, objective: Callable[[float], float] = lambda rate: rate) -> None:
+        """Let every child that runs give its objective and end, until the study has ended."""
+        for _ in range(200):
+            self.step()
+            if self.study().status in {"Completed", "Failed", "Stopped"}:
+                return
+            for row in self.rows():
+                if row.status == "InProgress" and "folder" in row.state:
+                    folder = self.settings.jobs / row.state["folder"]
+                    if self.runner.is_alive(folder):
+                        rate = float(row.spec["HyperParameters"]["rate"])
+                        self.runner.metric(folder, "f1", objective(rate))
+                        self.runner.end(folder)
+        raise AssertionError(f"the study has not ended: {self.study().state}")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    clock = SteppedClock()
+    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
+    yield Bench(store, FakeRunner(clock), clock, Settings(home=tmp_path))
+    store.close()
+
+
+def test_a_study_runs_to_its_limit(bench: Bench) -> None:
+    bench.create(jobs=5, parallel=2)
+    bench.finish()
+    study = bench.study()
+    assert study.status == "Completed"
+    assert [child["number"] for child in bench.children()] == [1, 2, 3, 4, 5]
+    assert study.due is None
+    best = max(bench.children(), key=lambda child: child["objective"])
+    assert study.state["children"][study.state["best"]] == best
+    assert "MaxNumberOfTrainingJobs" in study.state["ending"]["why"]
+    assert len(bench.rows()) == 5
+
+
+def test_a_child_is_an_ordinary_job_of_the_documented_form(bench: Bench) -> None:
+    bench.create()
+    bench.step()
+    row = bench.row(1)
+    assert re.fullmatch(r"study-001-[0-9a-f]{8}", row.name)
+    assert row.state["tuning"]["arn"] == bench.study().arn
+    assert row.spec["HyperParameters"] == {
+        "epochs": "9",
+        "rate": bench.children()[0]["values"]["rate"],
+        "_tuning_objective_metric": "f1",
+    }
+    assert bench.store.tags(row.arn) == {"team": "nlp"}
+    assert read_plan(bench.folder(1)).hyperparameters == row.spec["HyperParameters"]
+
+
+def test_tags_that_come_later_reach_later_children(bench: Bench) -> None:
+    bench.create(parallel=1)
+    bench.step()
+    bench.store.set_tags(bench.study().arn, {"late": "yes"})
+    bench.end(1, 0.5)
+    bench.step(2)
+    assert bench.store.tags(bench.row(1).arn) == {"team": "nlp"}
+    assert bench.store.tags(bench.row(2).arn) == {"team": "nlp", "late": "yes"}
+
+
+def test_a_new_child_starts_when_one_ends(bench: Bench) -> None:
+    bench.create(jobs=4, parallel=2)
+    bench.step()
+    assert len(bench.rows()) == 2
+    bench.step(3)
+    assert len(bench.rows()) == 2
+    bench.end(2, 0.5)
+    bench.step(2)
+    assert len(bench.rows()) == 3
+
+
+def test_a_turn_without_news_writes_nothing(bench: Bench) -> None:
+    bench.create()
+    bench.step(2)
+    version = bench.study().version
+    bench.step(5)
+    assert bench.study().version == version
+
+
+def test_ended_children_are_not_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.create(jobs=30, parallel=2)
+    for number in range(1, 20, 2):
+        bench.step(2)
+        bench.end(number, 0.5)
+        bench.end(number + 1, 0.6)
+    bench.step(3)
+    asked: list[str] = []
+    get = bench.store.get
+
+    def noted(kind: str, name: str) -> Resource | None:
+        asked.append(name)
+        return get(kind, name)
+
+    monkeypatch.setattr(bench.store, "get", noted)
+    bench.tuner.step(bench.clock.advance(0.1))
+    assert len(asked) == 3  # the study and the two that run
+
+
+def test_the_users_stop_stops_every_child(bench: Bench) -> None:
+    bench.create(jobs=10, parallel=3)
+    bench.step()
+    bench.store.update(KIND, "study", lambda row: replace(row, status="Stopping", due=bench.clock.now))
+    bench.step(4)
+    assert bench.study().status == "Stopped"
+    assert [row.status for row in bench.rows()] == ["Stopped"] * 3
+
+
+def test_a_stop_before_the_first_turn_runs_nothing(bench: Bench) -> None:
+    bench.create()
+    bench.store.update(KIND, "study", lambda row: replace(row, status="Stopping"))
+    bench.step(2)
+    assert bench.study().status == "Stopped"
+    assert bench.rows() == []
+
+
+def test_time_ends_a_study(bench: Bench) -> None:
+    bench.create(jobs=10, parallel=2, limits={"MaxRuntimeInSeconds": 120})
+    bench.step()
+    bench.end(1, 0.5)
+    bench.step()
+    bench.clock.advance(120)
+    bench.step(4)
+    assert bench.study().status == "Completed"
+    assert bench.study().state["ending"]["why"].startswith("MaxRuntimeInSeconds")
+    assert {row.status for row in bench.rows()} == {"Completed", "Stopped"}
+
+
+def test_an_interrupted_child_runs_again_with_the_same_values(bench: Bench) -> None:
+    bench.create(jobs=3, parallel=1)
+    bench.step()
+    bench.runner.kill(bench.folder(1))
+    bench.finish()
+    children = bench.children()
+    assert [child["number"] for child in children] == [1, 2, 3, 4]
+    assert children[0]["interrupted"]
+    assert children[1]["values"] == children[0]["values"]
+    assert [child["draw"] for child in children] == [1, 1, 2, 3]
+    assert bench.study().status == "Completed"
+    counters = studies.status_counters(children)
+    assert (counters["Completed"], counters["RetryableError"]) == (3, 1)
+
+
+def test_an_interruption_does_not_change_what_is_suggested(bench: Bench) -> None:
+    bench.create("calm", jobs=4, parallel=1)
+    bench.create("study", jobs=4, parallel=1)
+    bench.step()
+    bench.runner.kill(bench.folder(1))
+    bench.finish()
+    values = {child["draw"]: child["values"] for child in bench.children()}
+    for number in range(1, 5):
+        bench.step(2)
+        row = next(row for row in bench.rows("calm") if row.state["tuning"]["number"] == number)
+        assert row.spec["HyperParameters"]["rate"] == values[number]["rate"]
+        bench.runner.metric(bench.settings.jobs / row.state["folder"], "f1", 1.0)
+        bench.runner.end(bench.settings.jobs / row.state["folder"])
+
+
+def test_a_configuration_that_is_always_interrupted_is_given_up(bench: Bench) -> None:
+    bench.create(jobs=1, parallel=1)
+    for number in range(1, 5):
+        bench.step(2)
+        bench.runner.kill(bench.folder(number))
+    bench.step(4)
+    assert bench.study().status == "Failed"
+    assert "after 1 attempts" in bench.study().state["ending"]["reason"]
+    assert len(bench.rows()) == 4
+
+
+def test_children_that_all_fail_end_the_study_with_their_error(bench: Bench) -> None:
+    bench.create(jobs=30, parallel=1)
+    for number in range(1, 6):
+        bench.step(2)
+        bench.end(number, status="Failed", **BROKEN)
+    bench.step(3)
+    assert bench.study().status == "Failed"
+    reason = bench.study().state["ending"]["reason"]
+    assert reason.startswith(
+        "No training job succeeded after 5 attempts. Please take a look at the training job"
+    )
+    assert "no label column" in reason
+    assert len(bench.rows()) == 5
+
+
+def test_failures_end_a_study_that_has_no_value_whatever_else_ended(bench: Bench) -> None:
+    bench.create(jobs=30, parallel=1)
+    bench.step()
+    bench.end(1)
+    for number in range(2, 7):
+        bench.step(2)
+        bench.end(number, status="Failed", **BROKEN)
+    bench.step(3)
+    assert bench.study().status == "Failed"
+    assert "after 5 attempts" in bench.study().state["ending"]["reason"]
+
+
+def test_failures_wait_for_a_child_that_gives_values(bench: Bench) -> None:
+    bench.create(jobs=30, parallel=2)
+    bench.step()
+    bench.say(1, 0.5)
+    for number in range(2, 8):
+        bench.step(2)
+        bench.end(number, status="Failed", **BROKEN)
+    bench.step(3)
+    assert bench.study().status == "InProgress"
+    bench.end(1, 0.6)
+    bench.step(3)
+    assert bench.study().status == "InProgress"
+
+
+def test_failures_do_not_end_a_study_that_has_a_value(bench: Bench) -> None:
+    bench.create(jobs=8, parallel=1)
+    bench.step()
+    bench.end(1, 0.5)
+    for number in range(2, 9):
+        bench.step(2)
+        bench.end(number, status="Failed", **BROKEN)
+    bench.step(3)
+    assert bench.study().status == "Completed"
+
+
+def test_a_child_without_a_value_is_told_and_the_second_ends_the_study(bench: Bench) -> None:
+    bench.create(jobs=30, parallel=1)
+    bench.step()
+    bench.runner.log(bench.folder(1), "loading\nepoch 1 F1: 0.91\n")
+    bench.end(1)
+    bench.step(2)
+    assert bench.study().status == "InProgress"
+    first = bench.children()[0]
+    assert "f1=([0-9.]+)" in first["reason"]
+    assert first["reason"].index("epoch 1 F1: 0.91") < first["reason"].index("loading")
+    bench.end(2)
+    bench.step(3)
+    assert bench.study().status == "Failed"
+    assert bench.study().state["ending"]["reason"] == first["reason"]
+
+
+def test_one_silent_child_among_others_is_no_harm(bench: Bench) -> None:
+    bench.create(jobs=4, parallel=1)
+    bench.step()
+    bench.end(1, 0.5)
+    for number in (2, 3):
+        bench.step(2)
+        bench.end(number)
+    bench.finish()
+    assert bench.study().status == "Completed"
+
+
+def test_a_target_ends_the_study_even_while_a_child_runs(bench: Bench) -> None:
+    bench.create(jobs=10, parallel=2, TuningJobCompletionCriteria={"TargetObjectiveMetricValue": 0.9})
+    bench.step()
+    bench.say(1, 0.95)
+    bench.step(4)
+    assert bench.study().status == "Completed"
+    assert "target" in bench.study().state["ending"]["why"]
+    assert [row.status for row in bench.rows()] == ["Stopped", "Stopped"]
+    assert bench.study().state["best"] == bench.row(1).name
+
+
+def test_a_study_that_does_not_improve_ends(bench: Bench) -> None:
+    criteria = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
+    bench.create(jobs=30, parallel=1, TuningJobCompletionCriteria=criteria)
+    bench.finish(lambda rate: 0.5)
+    assert bench.study().status == "Completed"
+    assert bench.study().state["details"]["NumberOfTrainingJobsObjectiveNotImproving"] == 3
+    assert len(bench.rows()) == 4
+
+
+def test_the_median_rule_stops_a_bad_child_and_says_why(bench: Bench) -> None:
+    bench.create(jobs=7, parallel=1, TrainingJobEarlyStoppingType="Auto")
+    for number in range(1, 6):
+        bench.step(2)
+        bench.end(number, 0.5, 0.6, 0.7, 0.8)
+    bench.step(2)
+    bench.say(6, 0.1)
+    bench.step(2)
+    bench.say(6, 0.1)
+    bench.step(4)
+    child = bench.children()[5]
+    assert child["status"] == "Stopped"
+    assert child["decision"] == {
+        "step": 2,
+        "value": 0.1,
+        "threshold": pytest.approx(0.55),
+        "jobs": 5,
+        "reason": child["decision"]["reason"],
+    }
+    said = [entry["StatusMessage"] for entry in bench.row(6).state["transitions"]]
+    assert f"Stopping the training job: early, since {child['decision']['reason']}" in said
+    bench.end(7, 0.9, 0.9, 0.9)
+    bench.step(2)
+    assert bench.children()[6]["status"] == "Completed"
+    assert bench.study().status == "Completed"
+
+
+def test_hyperband_stops_at_the_most_and_at_rungs(bench: Bench) -> None:
+    bench.create(jobs=9, parallel=3, Strategy="Hyperband")
+    for _ in range(60):
+        bench.step()
+        for row in bench.rows():
+            if row.status == "InProgress" and "folder" in row.state:
+                rate = float(row.spec["HyperParameters"]["rate"])
+                bench.runner.metric(bench.settings.jobs / row.state["folder"], "f1", rate)
+    assert bench.study().status == "Completed"
+    stops = [child["decision"]["step"] for child in bench.children()]
+    assert len(stops) == 9
+    assert 9 in stops and min(stops) < 9  # MaxResource is taken from `epochs`
+    assert all(child["looks"] for child in bench.children())
+
+
+def test_a_grid_runs_each_combination_once(bench: Bench) -> None:
+    ranges = {
+        "CategoricalParameterRanges": [
+            {"Name": "rate", "Values": ["0.1", "0.2"]},
+            {"Name": "kind", "Values": ['"a"', "b", "c"]},
+        ]
+    }
+    bench.create(jobs=None, parallel=4, Strategy="Grid", ParameterRanges=ranges)
+    bench.finish()
+    assert bench.study().status == "Completed"
+    found = [(c["values"]["rate"], c["values"]["kind"]) for c in bench.children()]
+    assert sorted(found) == sorted((r, k) for r in ("0.1", "0.2") for k in ('"a"', "b", "c"))
+
+
+def test_minimising_turns_the_best_around(bench: Bench) -> None:
+    goal = {"Type": "Minimize", "MetricName": "f1"}
+    bench.create(jobs=4, HyperParameterTuningJobObjective=goal)
+    bench.finish()
+    best = min(bench.children(), key=lambda child: child["objective"])
+    assert bench.study().state["children"][bench.study().state["best"]] == best
+
+
+def test_a_strategy_that_raises_ends_the_study_with_its_word(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.create(Strategy="NobodyHasThis")
+    bench.create("good", jobs=1)
+    bench.step(8)
+    assert bench.study().status == "Failed"
+    assert "NobodyHasThis" in bench.study().state["ending"]["reason"]
+    assert len(bench.rows("good")) == 1
+
+
+PLUG_IN = """
+from clary.tuning.strategy import Proposal
+
+class Corners:
+    def propose(self, space, history, pending, n, rng, *, maximize):
+        taken = len(history) + len(pending)
+        return [Proposal({"rate": str(float((taken + i) % 2))}, "a corner") for i in range(n)]
+"""
+
+
+def test_a_strategy_may_come_from_a_plug_in(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site"
+    (installed / "corners-1.dist-info").mkdir(parents=True)
+    (installed / "corners-1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: corners\nVersion: 1\n"
+    )
+    (installed / "corners-1.dist-info" / "entry_points.txt").write_text(
+        "[clary.strategies]\nCorners = corners:Corners\n"
+    )
+    (installed / "corners.py").write_text(PLUG_IN)
+    monkeypatch.syspath_prepend(str(installed))
+    bench.create(jobs=3, Strategy="Corners")
+    bench.finish()
+    assert [(c["values"]["rate"], c["why"]) for c in bench.children()] == [
+        ("0.0", "a corner"),
+        ("1.0", "a corner"),
+        ("0.0", "a corner"),
+    ]
+
+
+def test_another_server_takes_over_only_when_the_lease_has_ended(bench: Bench) -> None:
+    bench.create()
+    bench.step()
+    bench.start("home-2")
+    bench.tuner.step(bench.clock.advance(1))
+    bench.end(1, 0.5)
+    bench.tuner.step(bench.clock.advance(1))
+    assert bench.study().state["best"] is None
+    bench.clock.advance(bench.settings.lease_s)
+    bench.step(3)
+    assert bench.study().state["best"] is not None
+
+
+class Death(BaseException):
+    """The server is killed."""
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_death_at_any_write_loses_and_repeats_nothing(
+    tmp_path: Path, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kill both controllers before or after each single write of a whole study, one run for each write."""
+    expected: list[Any] | None = None
+    for fatal in range(0, 60):
+        home = tmp_path / f"{fatal}"
+        home.mkdir()
+        clock = SteppedClock()
+        store = open_store(f"sqlite:///{home / 'clary.db'}")
+        bench = Bench(store, FakeRunner(clock), clock, Settings(home=home))
+        bench.create(jobs=4, parallel=2)
+        died = kill_at(bench, fatal, after, monkeypatch)
+        for _ in range(3):
+            try:
+                bench.finish()
+                break
+            except Death:
+                bench.start()
+        assert bench.study().status == "Completed"
+        values = [(c["number"], c["draw"], c["values"]) for c in bench.children()]
+        expected = expected or values
+        assert values == expected
+        assert [row.name for row in bench.rows()] == sorted(bench.study().state["children"])
+        assert len(bench.runner.launched) == 4
+        monkeypatch.undo()
+        store.close()
+        if not died():
+            assert fatal > 15
+            return
+    raise AssertionError("a study of four children has more writes than were tried")
+
+
+def kill_at(bench: Bench, fatal: int, after: bool, monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Make the store raise Death around its write number `fatal`; gives whether that came to pass."""
+    count = iter(range(10_000))
+    dead: list[bool] = []
+
+    def dying(write: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*given: Any, **named: Any) -> Any:
+            now = not dead and next(count) == fatal
+            if now:
+                dead.append(True)
+            if now and not after:
+                raise Death
+            answer = write(*given, **named)
+            if now:
+                raise Death
+            return answer
+
+        return wrapped
+
+    for name in ("create", "apply", "update"):
+        monkeypatch.setattr(bench.store, name, dying(getattr(bench.store, name)))
+    return lambda: bool(dead)
