@@ -1,6 +1,7 @@
 """How soon and how well tuning strategies find the answer, ours beside other libraries.
 
-    python bench/tuning.py [--problem a --problem d] [--strategy clary ...] [--seeds 50] [--json out.json]
+    python bench/tuning.py [--problem a --problem d] [--strategy clary ...] [--seeds 50] [--first-seed 1000]
+                           [--json out.json]
 
 Each study runs 30 simulated jobs, three at a time, asynchronously: a job's duration is drawn, and the next one is
 asked for the moment one ends, with what is known at that moment. Every strategy sees the same durations and draws of
@@ -262,6 +263,9 @@ def main() -> None:
     parser.add_argument("--problem", action="append", choices=list(PROBLEMS))
     parser.add_argument("--strategy", action="append")
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument(
+        "--first-seed", type=int, default=1000, help="the strategies were tuned on seeds below 100"
+    )
     parser.add_argument("--json")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -271,9 +275,8 @@ def main() -> None:
     for letter in options.problem or list(PROBLEMS):
         problem = PROBLEMS[letter]()
         for name in options.strategy or list(known):
-            studies = [
-                run_study(problem, known[name](problem.space, seed), seed) for seed in range(options.seeds)
-            ]
+            seeds = range(options.first_seed, options.first_seed + options.seeds)
+            studies = [run_study(problem, known[name](problem.space, seed), seed) for seed in seeds]
             results.setdefault(letter, {})[name] = summary(studies)
             sys.stdout.write(row(letter, name, results[letter][name]) + "\n")
             sys.stdout.flush()
