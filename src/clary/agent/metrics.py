@@ -1,9 +1,9 @@
 """Reads metrics off the program's lines with the user's regular expressions.
 
 The first group of a match is the value, the whole match where there is none; blanks and quotes around it are dropped
-(some libraries print figures as text), and what is no finite number is ignored. Only the beginning of a line is
-searched (`output` says how much), and an expression that takes longer than a second for one line is given up for the
-rest of the job: `re` looks for signals while it backtracks, so an alarm ends the search.
+(some libraries print figures as text), and what is no finite number is left out and told of once. Only the beginning
+of a line is searched (`output` says how much), and an expression that takes longer than a second for one line is given
+up for the rest of the job: `re` looks for signals while it backtracks, so an alarm ends the search.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from clary.agent.story import Lines
 
 _PATIENCE_S = 1.0
 _QUOTES = " \t'\""
+_SHOWN = 80
 
 
 class _TooLong(Exception):
@@ -35,34 +36,47 @@ class Metrics:
         self._patterns = [(entry.name, re.compile(entry.regex)) for entry in definitions]
         self._lines = lines
         self._note = note
+        self._told: set[str] = set()
 
     def search(self, line: str, at: float) -> None:
         if not self._patterns:
             return
         for name, pattern in list(self._patterns):
             try:
-                value = self._find(pattern, line)
+                found = self._find(pattern, line)
             except _TooLong:
                 self._patterns.remove((name, pattern))
                 self._note(
                     f"The regex of metric {name!r} took over {_PATIENCE_S:.0f} s for one line and was given up."
                 )
                 continue
+            if found is None:
+                continue
+            value = _number(found)
             if value is not None:
                 self._lines.append_document({"at": at, "name": name, "value": value})
+            elif name not in self._told:
+                self._told.add(name)
+                self._note(
+                    f"The regex of metric {name!r} found {found[:_SHOWN]!r}, which is no finite number: "
+                    "such values are left out."
+                )
 
     @staticmethod
-    def _find(pattern: re.Pattern[str], line: str) -> float | None:
+    def _find(pattern: re.Pattern[str], line: str) -> str | None:
         with _alarm():
             match = pattern.search(line)
         if match is None:
             return None
-        text = match[1] if pattern.groups else match[0]
-        try:
-            value = float((text or "").strip(_QUOTES))
-        except ValueError:
-            return None
-        return value if math.isfinite(value) else None
+        return (match[1] if pattern.groups else match[0]) or ""
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text.strip(_QUOTES))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 @contextmanager

@@ -9,11 +9,18 @@ from pathlib import Path
 MOST_BYTES = 256 * 1024
 LONGEST_LINE = 160
 SHOWN = 3
+NOTE = "clary: "  # begins what the agent adds to a job's log
 
 
 def explain(logs: Path, metric: str, regex: str) -> str:
     """A sentence for people. `logs` is the folder of a job's log files (`<epoch ms>\\t<text>` lines)."""
-    found = nearest(regex, _lines(logs), metric=metric)
+    lines = _lines(logs)
+    said = next((line for line in lines if line.startswith(f"{NOTE}The regex of metric {metric!r} ")), None)
+    if said is not None:
+        # it did match, or took too long: the agent says at the log's end what was wrong with that
+        fault = said.removeprefix(NOTE)
+        return f"The objective metric {metric!r} has no value. Its regex is {regex!r}. {fault}"
+    found = nearest(regex, lines, metric=metric)
     told = (
         f"The regex {regex!r} of the objective metric {metric!r} matched no line of the training job's log."
     )

@@ -89,9 +89,15 @@ def _out_of_time(study: Resource, now: float) -> dict[str, Any] | None:
 
 
 def _failed(study: Resource, state: State, rows: Rows) -> dict[str, Any] | None:
-    """Several children and no value: the fault is not one child's. One that gives values gets its chance."""
+    """Several children and no value: the fault is not one child's. One that gives values gets its chance.
+
+    Where there are several definitions, no end comes before a child of each has ended: one's fault is not another's.
+    """
     children = state["children"]
     if any(value_of(child) is not None for child in children.values()) or _gives_values(study, state, rows):
+        return None
+    tried = {child["definition"] for child in children.values() if not is_open(child)}
+    if len(tried) < len(studies.definitions(study.spec)):
         return None
     silent = Counter(child["definition"] for child in children.values() if is_silent(child))
     if any(count >= SILENT_CHILDREN for count in silent.values()):

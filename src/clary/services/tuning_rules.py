@@ -217,6 +217,8 @@ def _ranges(spec: Request, path: str, definition: Request) -> Iterator[str]:
         yield f"{where} has two ranges for the parameter {name!r}"
     if len(listed) > MOST_TUNED:
         yield f"{where} has {len(listed)} parameters: {MOST_TUNED} is the most"
+    if studies.OBJECTIVE_PARAMETER in listed:
+        yield f"{where}: {studies.OBJECTIVE_PARAMETER!r} names the objective in every child and cannot be tuned"
     static = set(definition.get("StaticHyperParameters", {})) - {studies.OBJECTIVE_PARAMETER}
     for name in sorted(static.intersection(listed)):
         yield f"the parameter {name!r} is both in {where} and in {path}.StaticHyperParameters: keep one"

@@ -311,6 +311,10 @@ def _whole(each: Range, text: str) -> int:
 def _check_order(name: str, low: float, high: float) -> None:
     if low > high:
         raise ValidationException(f"MinValue of the parameter {name!r} is above its MaxValue.")
+    if not math.isfinite(float(high) - float(low)):
+        raise ValidationException(
+            f"The range of the parameter {name!r} is too wide to be measured. Narrow it."
+        )
 
 
 def _check_scaling(name: str, scaling: Scaling, low: float, high: float, *, integer: bool) -> None:

@@ -12,18 +12,25 @@ from clary.tuning.space import Floats, Space
 from clary.tuning.strategy import Observation, score
 
 FAILED_NOISE = 0.5
+KNEE = 2.0  # scales below the best, from where on the tail is softened
+MOST_GAP = 30.0
+FAR = 10.0
+LARGEST = 1e300
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The transformation between objectives (more is better) and targets: affine, but for a softened bad tail."""
+    """The transformation between objectives (more is better) and targets: affine, but for a softened bad tail.
+
+    Whatever lies more than MOST_GAP scales below the best is as bad as that.
+    """
 
     top: float
     scale: float
     knee: float
 
     def forward(self, scores: Floats) -> Floats:
-        gap = (self.top - scores) / self.scale
+        gap = np.minimum((self.top - scores) / self.scale, MOST_GAP)
         soft = np.where(
             gap > self.knee, self.knee * (1.0 + np.log(np.maximum(gap, self.knee) / self.knee)), gap
         )
@@ -36,14 +43,19 @@ class Targets:
 
 
 def learn(scores: Floats) -> Targets:
-    """Scale: the standard deviation. The knee is at the gap that three quarters of the jobs stay above."""
+    """Scale: the standard deviation, in which no gap to the best counts for more than FAR median gaps.
+
+    A job that diverged (a loss of 1000 among losses below 1) would else set the scale, and all others look alike.
+    """
     if not len(scores):
         return Targets(0.0, 1.0, np.inf)
-    spread = float(np.std(scores)) or 1.0
-    return Targets(float(np.max(scores)), spread, KNEE)
-
-
-KNEE = 2.0
+    top = float(np.max(scores))
+    gaps = np.minimum(top - scores, LARGEST)
+    middle = float(np.median(gaps[gaps > 0])) if np.any(gaps > 0) else 0.0
+    if not middle:
+        return Targets(top, 1.0, KNEE)
+    spread = middle * float(np.std(np.minimum(gaps / middle, FAR)))
+    return Targets(top, spread or 1.0, KNEE)
 
 
 def prepare(space: Space, history: Sequence[Observation], *, maximize: bool) -> tuple[Data, Targets, float]:

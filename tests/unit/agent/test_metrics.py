@@ -48,3 +48,16 @@ def test_a_runaway_expression_is_given_up_and_the_others_go_on(tmp_path: Path) -
         2,
     ]
     assert notes == ["The regex of metric 'bad' took over 1 s for one line and was given up."]
+
+
+@pytest.mark.parametrize(
+    ("line", "regex", "shown"), [("v=nan", "v=(.*)", "nan"), ("v=", "v=(.*)", ""), ("v=7", "v=[0-9]", "v=7")]
+)
+def test_a_match_that_is_no_number_is_told_once(tmp_path: Path, line: str, regex: str, shown: str) -> None:
+    notes: list[str] = []
+    metrics = Metrics([MetricDefinition("v", regex)], Lines(tmp_path / "metrics"), notes.append)
+    for _ in range(3):
+        metrics.search(line, 1.0)
+    assert notes == [
+        f"The regex of metric 'v' found {shown!r}, which is no finite number: such values are left out."
+    ]

@@ -12,6 +12,7 @@ import pytest
 
 from clary.agent.contract import Access, read_plan
 from clary.controllers import jobs, tuner
+from clary.controllers import studies as studies_controller
 from clary.controllers.jobs import Jobs
 from clary.controllers.tuner import Tuner
 from clary.domain import studies
@@ -382,6 +383,31 @@ def test_a_child_without_a_value_is_told_and_the_second_ends_the_study(bench: Be
     bench.step(3)
     assert bench.study().status == "Failed"
     assert bench.study().state["ending"]["reason"] == first["reason"]
+
+
+@pytest.mark.parametrize("broken", [{}, {"status": "Failed", **BROKEN}])
+def test_a_broken_definition_does_not_end_the_study_before_another_was_tried(
+    bench: Bench, broken: dict[str, Any]
+) -> None:
+    bench.create(jobs=14, parallel=7)
+
+    def of_two_definitions(row: Resource) -> Resource:
+        one = row.spec["TrainingJobDefinition"]
+        return replace(row, spec={**row.spec, "TrainingJobDefinitions": [one, one]})
+
+    bench.store.update(KIND, "study", of_two_definitions)
+    bench.step(3)
+    for _ in range(2):
+        for child in bench.children():
+            if child["definition"] == 0 and "status" not in child:
+                bench.end(child["number"], **broken)
+        bench.step(3)
+    assert sum("status" in child for child in bench.children()) >= studies_controller.ATTEMPTS
+    assert {child["definition"] for child in bench.children() if "status" in child} == {0}
+    assert bench.study().status == "InProgress"
+    bench.end(2, 0.5)
+    bench.step(3)
+    assert bench.study().status == "InProgress"
 
 
 def test_one_silent_child_among_others_is_no_harm(bench: Bench) -> None:

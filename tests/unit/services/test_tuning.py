@@ -194,6 +194,11 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("no range", changed((RANGES, {})), "has no range"),
     (
+        "the objective's name",
+        changed((f"{CONTINUOUS}.0.Name", "_tuning_objective_metric")),
+        "names the objective in every child and cannot be tuned",
+    ),
+    (
         "twice",
         changed((f"{RANGES}.IntegerParameterRanges", [{"Name": "rate", "MinValue": "1", "MaxValue": "2"}])),
         "two ranges for the parameter 'rate'",

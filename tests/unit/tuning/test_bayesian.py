@@ -44,6 +44,20 @@ def test_one_flaky_child_does_not_turn_the_study_away() -> None:
     assert near(history[13:]) >= 4
 
 
+def test_losses_that_diverge_do_not_blind_the_model() -> None:
+    """A learning rate too high gives a loss of 1000; the others' losses lie between 0.3 and 0.7."""
+    space = Space([Continuous("lr", "1e-6", "1e-1", "Logarithmic")])
+    for seed in range(2):
+        history: list[Observation] = []
+        for number in range(24):
+            rng = np.random.default_rng([seed, number])
+            values = Bayesian(jobs=24).propose(space, history, [], 1, rng, maximize=False)[0].values
+            place = math.log10(float(values["lr"]))
+            history.append(Observation(values, 1000.0 if place > -2 else 0.3 + 0.1 * (place + 4) ** 2))
+        close = [each for each in history if abs(math.log10(float(each.values["lr"])) + 4) < 0.3]
+        assert len(close) >= 8
+
+
 def test_the_opening_grows_with_the_study() -> None:
     assert [Bayesian(jobs=jobs).opening for jobs in (1, 12, 20, 30, 500)] == [3, 3, 5, 8, 8]
     assert Bayesian().opening == 8

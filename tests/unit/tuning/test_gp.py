@@ -139,12 +139,30 @@ def test_neighbours_are_in_the_space_and_try_every_category() -> None:
 
 
 def test_targets_keep_the_order_and_come_back() -> None:
-    scores = np.array([0.9, 0.89, 0.5, -40.0, 0.85])
+    scores = np.array([0.9, 0.89, 0.5, -10.0, 0.85])
     transform = learn(scores)
     targets = transform.forward(scores)
     assert np.all(np.argsort(targets) == np.argsort(scores))
     assert np.allclose(transform.backward(targets), scores)
     assert targets.max() == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("worst", [-1e3, -1e6, -1e200, -1e308])
+def test_a_diverged_job_does_not_make_the_others_look_alike(worst: float) -> None:
+    scores = np.array([-0.3, -0.4, worst, -0.6, -0.9, worst])
+    transform = learn(scores)
+    targets = transform.forward(scores)
+    good = targets[[0, 1, 3, 4]]
+    assert np.all(np.diff(good) < -0.03)
+    assert np.isfinite(targets).all() and targets.min() > -10
+    assert np.isfinite(transform.backward(targets)).all()
+    assert np.allclose(transform.backward(good), scores[[0, 1, 3, 4]])
+
+
+def test_objectives_that_are_all_equal_or_nearly_so_have_a_scale() -> None:
+    for scores in (np.full(4, 0.5), np.array([0.5, 0.5, 0.5, 0.4]), np.array([1e-320, 0.0])):
+        targets = learn(scores).forward(scores)
+        assert np.isfinite(targets).all() and targets.max() == 0.0
 
 
 def test_a_failed_child_stands_at_the_lower_quartile_with_noise() -> None:

@@ -121,6 +121,8 @@ def test_holds_tells_what_is_outside() -> None:
     ("make", "words"),
     [
         (lambda: Continuous("x", "2", "1"), "above its MaxValue"),
+        (lambda: Continuous("x", "-1e308", "1e308"), "too wide"),
+        (lambda: Integer("x", "-1" + "0" * 308, "1" + "0" * 308), "too wide"),
         (lambda: Continuous("x", "0", "1", "Logarithmic"), "above 0 only"),
         (lambda: Continuous("x", "0", "1", "ReverseLogarithmic"), "below 1"),
         (lambda: Continuous("x", "nan", "1"), "no finite number"),
