@@ -326,6 +326,8 @@ def bubblewrap(folder: Path) -> list[str]:
         elif path.is_dir():
             command += ["--bind", str(path), str(path)]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    for prefix in (sys.prefix, sys.base_prefix):
+        command += ["--ro-bind", prefix, prefix]  # it may lie in /tmp
     return [*command, "--bind", str(folder / "ml"), "/opt/ml", "--bind", str(folder / "env"), "/opt/env"]
 
 
