@@ -5,17 +5,19 @@ Everything is computed from the study's row when it is asked for; it costs about
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from clary.domain import studies
-from clary.domain.kinds import TUNING_JOB
+from clary.domain.kinds import TRAINING_JOB, TUNING_JOB
 from clary.errors import ValidationException
+from clary.services.tuning_rules import max_resource
 from clary.store.base import Resource, Store
 from clary.tuning import belief
+from clary.tuning.curves import completed
 from clary.tuning.requests import space_of
 from clary.tuning.strategy import Observation
 
@@ -40,37 +42,51 @@ def read(store: Store, name: str) -> dict[str, Any]:
         "why": study.state.get("ending", {}).get("why"),
         "strategy": spec["HyperParameterTuningJobConfig"]["Strategy"],
         "definitions": [
-            _definition(study, index, each) for index, each in enumerate(studies.definitions(spec))
+            _definition(store, study, index, each) for index, each in enumerate(studies.definitions(spec))
         ],
         "children": [_child(name, child) for name, child in study.state["children"].items()],
     }
 
 
-def _definition(study: Resource, index: int, definition: Document) -> dict[str, Any]:
+def _definition(store: Store, study: Resource, index: int, definition: Document) -> dict[str, Any]:
     goal = studies.objective(study.spec, definition)
     ranges = studies.ranges(study.spec, definition)
+    history = _history(store, study, index, definition)
     return {
         "name": definition.get("DefinitionName"),
         "objective": dict(goal),
         "ranges": dict(ranges),
-        "belief": _belief(study, index, ranges, maximize=goal["Type"] == "Maximize"),
+        "belief": _belief(study, history, ranges, maximize=goal["Type"] == "Maximize"),
     }
 
 
-def _belief(study: Resource, index: int, ranges: Document, *, maximize: bool) -> Any:
-    """None while there are too few values to believe anything."""
-    history = [
-        Observation(child["values"], child.get("objective"), status=child["status"])
-        for child in study.state["children"].values()
+def _history(store: Store, study: Resource, index: int, definition: Document) -> list[Observation]:
+    """What was inherited and what has ended; Hyperband's children, stopped at different steps, made comparable."""
+    metric = studies.objective(study.spec, definition)["MetricName"]
+    most = None
+    if study.spec["HyperParameterTuningJobConfig"]["Strategy"] == "Hyperband":
+        most = max_resource(study.spec, definition)
+    inherited = [
+        Observation(each["values"], each.get("objective"), status=each["status"])
+        for each in study.state.get("inherited", ())
+    ]
+    ended = [
+        Observation(
+            child["values"],
+            child.get("objective"),
+            tuple(point.value for point in store.points(f"{TRAINING_JOB.name}/{name}", metric))
+            if most
+            else (),
+            child["status"],
+        )
+        for name, child in study.state["children"].items()
         if child["definition"] == index and not studies.is_open(child) and not child.get("interrupted")
     ]
-    history = [
-        *(
-            Observation(each["values"], each.get("objective"), status=each["status"])
-            for each in study.state.get("inherited", ())
-        ),
-        *history,
-    ]
+    return [*inherited, *(completed(ended, most) if most else ended)]
+
+
+def _belief(study: Resource, history: Sequence[Observation], ranges: Document, *, maximize: bool) -> Any:
+    """None while there are too few values to believe anything."""
     if sum(each.objective is not None for each in history) < FEWEST:
         return None
     rng = np.random.default_rng([study.state["seed"], 0])
