@@ -8,6 +8,8 @@ from scipy.special import ndtr
 from clary.tuning.gp import Posterior
 from clary.tuning.space import Categorical, Floats, Space
 
+STOPS = 9
+
 
 def expected_improvement(mean: Floats, variance: Floats, best: Floats) -> Floats:
     """Of the noiseless function over `best` (S,), averaged over the S hyperparameter vectors: shape (m,)."""
@@ -96,3 +98,46 @@ def search(
         )
     top = int(np.argmax(values))
     return units[top], float(values[top])
+
+
+def rival(
+    posterior: Posterior,
+    known: Floats,
+    doubt: float,
+    rng: np.random.Generator,
+    *,
+    candidates: int = 256,
+    checked: int = 24,
+) -> Floats | None:
+    """The most promising point of a peak other than that of the best of `known` (n, width), or None.
+
+    Promising: its mean and `doubt` deviations, hyperparameters marginalised, exceed the best mean. Another peak: on
+    the straight way to the best point lies a valley, lower than both by more than a deviation. Where the objective has
+    one peak that way never dips, so this costs nothing; a valley only counts where it was measured well enough.
+    """
+    space = posterior.kernel.space
+    means, _ = posterior.moments(known)
+    top = int(np.argmax(means))
+    units = np.concatenate([space.snap(spread_points(candidates, space.width, rng)), known])
+    mean, deviation = posterior.moments(units)
+    upper = mean + doubt * deviation
+    order = np.argsort(-upper)
+    order = order[(upper[order] > means[top]) & (mean[order] < means[top])][:checked]
+    if not len(order):
+        return None
+    mean, floor = mean[order], _valleys(posterior, units[order], known[top])
+    beyond = np.flatnonzero(floor < mean)
+    return np.asarray(units[order[beyond[0]]]) if len(beyond) else None
+
+
+def _valleys(posterior: Posterior, units: Floats, goal: Floats) -> Floats:
+    """For each of `units` (m, width), the lowest mean and one deviation on the way to `goal`: shape (m,).
+
+    Only numeric columns move: between two categories there is nothing.
+    """
+    numeric = posterior.kernel.numeric
+    shares = np.arange(1.0, STOPS + 1.0) / (STOPS + 1.0)
+    steps = (goal - units) * numeric
+    way = units[:, None, :] + shares[None, :, None] * steps[:, None, :]
+    mean, deviation = posterior.moments(posterior.kernel.space.snap(way.reshape(-1, units.shape[1])))
+    return np.asarray((mean + deviation).reshape(len(units), STOPS).min(axis=1))

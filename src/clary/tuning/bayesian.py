@@ -16,6 +16,7 @@ from clary.tuning.targets import Targets, prepare
 
 DEFAULT_JOBS_AHEAD = 20
 LARGEST_OPENING = 8
+LEAST_AHEAD = 3  # a peak found with fewer jobs to come is neither climbed nor confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,10 @@ class Bayesian:
     1. hyperparameters of the process are slice-sampled from the finished jobs (see `kernel`, `sampling`);
     2. children that still run are taken in at their predicted mean (fantasies), so that their uncertainty is gone
        and the next child looks elsewhere unless repeating is worth it;
-    3. the candidate of highest `acquisition.worth` is proposed. A point may come again when the measurement is
+    3. while a second peak (`acquisition.rival`) may still be the higher one, within `doubt` standard deviations, it
+       is looked at: the opening may have met a narrow peak only at its flanks, and what exploiting the first peak
+       brings at once would hide it for the rest of the study;
+    4. else the candidate of highest `acquisition.worth` is proposed. A point may come again when the measurement is
        noisy and nothing else is expected to bring more.
     """
 
@@ -36,6 +40,7 @@ class Bayesian:
     samples: int = 10
     steps: int = 14
     patience: float = 5.0
+    doubt: float = 2.5
 
     @property
     def opening(self) -> int:
@@ -83,6 +88,10 @@ class Bayesian:
         best = means.max(axis=1)
         ahead = DEFAULT_JOBS_AHEAD if self.jobs is None else max(self.jobs - number - 1, 0)
         horizon = self.patience * ahead
+        if ahead >= LEAST_AHEAD:
+            rival = acquisition.rival(posterior, known, self.doubt, rng)
+            if rival is not None:
+                return rival, Proposal(space.decode(rival), "another peak, not yet ruled out")
         unit, _ = acquisition.search(posterior, known, best, horizon, rng)
         mean, variance = posterior.predict(unit[None, :])
         gain = float(acquisition.expected_improvement(mean, variance, best)[0])

@@ -113,3 +113,23 @@ def test_proposals_say_why() -> None:
     proposal = Bayesian(jobs=30).propose(LR, history, [], 1, np.random.default_rng(0), maximize=True)[0]
     assert proposal.reason
     assert "random" in Bayesian().propose(LR, [], [], 1, np.random.default_rng(0), maximize=True)[0].reason
+
+
+def two_peaks(values: Values) -> float:
+    unit = math.log10(float(values["lr"]) / 5e-6) / 2.0
+    broad = 0.200 * math.exp(-0.5 * ((unit - 0.27) / 0.14) ** 2)
+    return 0.70 + max(broad, 0.218 * math.exp(-0.5 * ((unit - 0.78) / 0.06) ** 2))
+
+
+def test_a_narrow_peak_met_only_at_its_flanks_is_looked_at() -> None:
+    opening = (0.10, 0.22, 0.33, 0.46, 0.57, 0.70, 0.84, 0.97)
+    noise = np.random.default_rng(3).normal(0.0, 0.006, 24)
+    history: list[Observation] = []
+    for number in range(24):
+        if number < len(opening):
+            values = {"lr": repr(5e-6 * 100 ** opening[number])}
+        else:
+            rng = np.random.default_rng([3, number])
+            values = Bayesian(jobs=24).propose(LR, history, [], 1, rng, maximize=True)[0].values
+        history.append(Observation(values, two_peaks(values) + float(noise[number])))
+    assert sum(two_peaks(each.values) > 0.913 for each in history) >= 5

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clary.tuning.acquisition import expected_improvement, learnable, neighbours, spread_points
+from clary.tuning.acquisition import expected_improvement, learnable, neighbours, rival, spread_points
 from clary.tuning.gp import Data, condition, fit
 from clary.tuning.kernel import Kernel
 from clary.tuning.sampling import sample
@@ -172,3 +172,30 @@ def test_a_failed_child_stands_at_the_lower_quartile_with_noise() -> None:
     assert known.targets[-1] == pytest.approx(np.quantile(known.targets[:-1], 0.25))
     assert known.extra[-1] > 0 and np.all(known.extra[:-1] == 0)
     assert np.mean(known.targets) == pytest.approx(0.0) and offset < 0
+
+
+def measured(values: list[float]) -> tuple[Kernel, Data]:
+    units = np.linspace(0.0, 1.0, len(values))[:, None]
+    return Kernel(LINE), Data(units, np.array(values), np.zeros(len(values)))
+
+
+def test_a_second_peak_is_a_rival_until_it_is_known_to_be_lower() -> None:
+    units = np.array([[0.10], [0.23], [0.35], [0.47], [0.59], [0.70], [0.84], [0.98]])
+    targets = np.array([0.0, 1.4, 1.0, -0.3, -1.2, -0.3, 0.8, -1.4])
+    kernel, unsure = Kernel(LINE), Data(units, targets, np.zeros(8))
+    posterior = condition(kernel, fit(kernel, unsure, np.random.default_rng(0), samples=20, steps=10), unsure)
+    found = rival(posterior, units, 2.5, np.random.default_rng(1))
+    assert found is not None and 0.7 < found[0] < 0.9
+    more = np.linspace(0.72, 0.92, 9)
+    lower = np.interp(more, [0.7, 0.84, 0.98], [-0.3, 0.8, -1.4])
+    sure = Data(
+        np.concatenate([units, more[:, None]]), np.concatenate([targets, lower]), np.zeros(len(units) + 9)
+    )
+    settled = condition(kernel, posterior.thetas, sure)
+    assert rival(settled, sure.units, 2.5, np.random.default_rng(1)) is None
+
+
+def test_one_peak_has_no_rival() -> None:
+    kernel, single = measured([-1.5, -0.4, 0.5, 1.1, 0.7, -0.1, -1.3])
+    posterior = condition(kernel, fit(kernel, single, np.random.default_rng(0), samples=20, steps=10), single)
+    assert rival(posterior, single.units, 2.5, np.random.default_rng(1)) is None
