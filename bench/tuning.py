@@ -264,7 +264,7 @@ def main() -> None:
     parser.add_argument("--strategy", action="append")
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument(
-        "--first-seed", type=int, default=1000, help="the strategies were tuned on seeds below 100"
+        "--first-seed", type=int, default=1000, help="the strategies were tuned on seeds below 200"
     )
     parser.add_argument("--json")
     options = parser.parse_args()
