@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,12 @@ from clary.domain.studies import is_open
 from clary.store.base import Resource
 from clary.tuning.bayesian import Bayesian
 from clary.tuning.grid import Grid
-from clary.tuning.hyperband import Hyperband, resource_limit
+from clary.tuning.hyperband import Hyperband
 from clary.tuning.random import Random
-from clary.tuning.requests import space_of
-from clary.tuning.strategy import ENTRY_POINT_GROUP, Observation, Strategy, find
+from clary.tuning.requests import Curves, max_resource, observations, space_of
+from clary.tuning.strategy import ENTRY_POINT_GROUP, Strategy, find
 
 State = Mapping[str, Any]
-Curves = Callable[[str, State], tuple[float, ...]]
 
 PLANS_A_TURN = 4
 
@@ -89,25 +88,6 @@ def propose(study: Resource, state: State, index: int, draw: int, curves: Curves
     return {"values": dict(proposals[0].values), "why": proposals[0].reason}
 
 
-def observations(state: State, index: int, curves: Curves) -> Sequence[Observation]:
-    """What is known of a definition: what was inherited, then its own ended children in the order of their draws."""
-    known = [
-        Observation(each["values"], each.get("objective"), status=each["status"])
-        for each in state.get("inherited", ())
-        if each.get("definition", 0) == index
-    ]
-    ended = {
-        child["draw"]: (name, child)
-        for name, child in state["children"].items()
-        if child["definition"] == index and not is_open(child) and not child.get("interrupted")
-    }
-    for _, (name, child) in sorted(ended.items()):
-        known.append(
-            Observation(child["values"], child.get("objective"), curves(name, child), child["status"])
-        )
-    return known
-
-
 def strategy_of(spec: State, definition: State) -> Strategy:
     """Raises ValidationException for a name that neither Clary nor an installed plug-in has."""
     jobs = spec["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
@@ -117,13 +97,16 @@ def strategy_of(spec: State, definition: State) -> Strategy:
         "Bayesian": lambda: Bayesian(jobs=jobs),
         "Hyperband": lambda: hyperband_of(spec, definition),
     }
-    plugins = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    return find(spec["HyperParameterTuningJobConfig"]["Strategy"], own, plugins)
+    return find(spec["HyperParameterTuningJobConfig"]["Strategy"], own, _plugins())
+
+
+def _plugins() -> Iterator[importlib.metadata.EntryPoint]:
+    """Looked up only when asked for: it reads the metadata of every installed package."""
+    yield from importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
 
 
 def hyperband_of(spec: State, definition: State) -> Hyperband:
     config = spec["HyperParameterTuningJobConfig"]
     given = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
-    most = given.get("MaxResource") or resource_limit(definition.get("StaticHyperParameters", {}))
     jobs = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
-    return Hyperband(most, given.get("MinResource", 1), jobs=jobs)
+    return Hyperband(max_resource(spec, definition), given.get("MinResource", 1), jobs=jobs)

@@ -14,11 +14,10 @@ import numpy as np
 from clary.domain import studies
 from clary.domain.kinds import TRAINING_JOB, TUNING_JOB
 from clary.errors import ValidationException
-from clary.services.tuning_rules import max_resource
 from clary.store.base import Resource, Store
 from clary.tuning import belief
 from clary.tuning.curves import completed
-from clary.tuning.requests import space_of
+from clary.tuning.requests import max_resource, observations, space_of
 from clary.tuning.strategy import Observation
 
 Document = Mapping[str, Any]
@@ -61,28 +60,15 @@ def _definition(store: Store, study: Resource, index: int, definition: Document)
 
 
 def _history(store: Store, study: Resource, index: int, definition: Document) -> list[Observation]:
-    """What was inherited and what has ended; Hyperband's children, stopped at different steps, made comparable."""
+    """What the strategy was given; Hyperband's children, stopped at different steps, made comparable."""
+    if study.spec["HyperParameterTuningJobConfig"]["Strategy"] != "Hyperband":
+        return observations(study.state, index)
     metric = studies.objective(study.spec, definition)["MetricName"]
-    most = None
-    if study.spec["HyperParameterTuningJobConfig"]["Strategy"] == "Hyperband":
-        most = max_resource(study.spec, definition)
-    inherited = [
-        Observation(each["values"], each.get("objective"), status=each["status"])
-        for each in study.state.get("inherited", ())
-    ]
-    ended = [
-        Observation(
-            child["values"],
-            child.get("objective"),
-            tuple(point.value for point in store.points(f"{TRAINING_JOB.name}/{name}", metric))
-            if most
-            else (),
-            child["status"],
-        )
-        for name, child in study.state["children"].items()
-        if child["definition"] == index and not studies.is_open(child) and not child.get("interrupted")
-    ]
-    return [*inherited, *(completed(ended, most) if most else ended)]
+
+    def curve(name: str, _child: Document) -> tuple[float, ...]:
+        return tuple(point.value for point in store.points(f"{TRAINING_JOB.name}/{name}", metric))
+
+    return completed(observations(study.state, index, curve), max_resource(study.spec, definition))
 
 
 def _belief(study: Resource, history: Sequence[Observation], ranges: Document, *, maximize: bool) -> Any:

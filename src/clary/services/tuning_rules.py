@@ -15,9 +15,9 @@ from clary.errors import ValidationException
 from clary.services import training_rules
 from clary.services.operations import Context
 from clary.services.tuning_warmstart import check_warm_start
-from clary.tuning.hyperband import MAX_RESOURCE, RESOURCE_KEYS, resource_limit
+from clary.tuning.hyperband import MAX_RESOURCE, RESOURCE_KEYS
 from clary.tuning.random import Random
-from clary.tuning.requests import space_of
+from clary.tuning.requests import max_resource, space_of
 from clary.tuning.strategy import ENTRY_POINT_GROUP, find
 
 Request = Mapping[str, Any]
@@ -132,30 +132,19 @@ def _strategy_config(spec: Request) -> Iterator[str]:
         return
     hyperband = hyperband or {}
     for path, definition in _located(spec):
-        most = max_resource(spec, definition)
         field = "StrategyConfig.HyperbandStrategyConfig"
-        if most is None:
+        try:
+            most = max_resource(spec, definition)
+        except ValidationException:
             yield (
                 f"{field}.MaxResource is required: it is not given, and {path}.StaticHyperParameters has none of "
                 f"{', '.join(RESOURCE_KEYS)} as a whole number to take it from"
             )
-        elif most > MAX_RESOURCE:
+            continue
+        if most > MAX_RESOURCE:
             yield f"{field}.MaxResource {most} is more than {MAX_RESOURCE}"
         elif hyperband.get("MinResource", 1) > most:
             yield f"{field}.MinResource {hyperband['MinResource']} is more than MaxResource {most}"
-
-
-def max_resource(spec: Request, definition: Request) -> int | None:
-    """Hyperband's MaxResource: as given, else the epochs among the static hyperparameters."""
-    config = (
-        spec["HyperParameterTuningJobConfig"].get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
-    )
-    if "MaxResource" in config:
-        return int(config["MaxResource"])
-    try:
-        return resource_limit(definition.get("StaticHyperParameters", {}))
-    except ValidationException:
-        return None
 
 
 def _grid(spec: Request) -> Iterator[str]:

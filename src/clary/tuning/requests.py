@@ -1,13 +1,18 @@
-"""From the documents of the API to spaces and back. (`space` holds what they mean.)"""
+"""From the documents of a tuning job, its request and its state, to what a strategy is given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from clary.domain.studies import is_open
+from clary.tuning.hyperband import resource_limit
 from clary.tuning.space import Categorical, Continuous, Integer, Range, Space
+from clary.tuning.strategy import Observation
 
 Document = Mapping[str, Any]
+Curves = Callable[[str, Document], tuple[float, ...]]
+"""A child's objective values in order, by its name and its record in the study's state."""
 
 
 def space_of(ranges: Document) -> Space:
@@ -25,3 +30,37 @@ def space_of(ranges: Document) -> Space:
         for each in ranges.get("CategoricalParameterRanges", ())
     ]
     return Space(found)
+
+
+def observations(state: Document, index: int, curves: Curves | None = None) -> list[Observation]:
+    """What is known of a definition: what was inherited, then its own ended children in the order of their draws.
+
+    Without `curves` the observations have none: reading them costs a query for each child.
+    """
+    known = [
+        Observation(each["values"], each.get("objective"), status=each["status"])
+        for each in state.get("inherited", ())
+        if each.get("definition", 0) == index
+    ]
+    ended = {
+        child["draw"]: (name, child)
+        for name, child in state["children"].items()
+        if child["definition"] == index and not is_open(child) and not child.get("interrupted")
+    }
+    for _, (name, child) in sorted(ended.items()):
+        curve = curves(name, child) if curves else ()
+        known.append(Observation(child["values"], child.get("objective"), curve, child["status"]))
+    return known
+
+
+def max_resource(spec: Document, definition: Document) -> int:
+    """Hyperband's MaxResource: as given, else the epochs among the static hyperparameters.
+
+    Raises ValidationException where neither says it.
+    """
+    config = (
+        spec["HyperParameterTuningJobConfig"].get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    )
+    if "MaxResource" in config:
+        return int(config["MaxResource"])
+    return resource_limit(definition.get("StaticHyperParameters", {}))
