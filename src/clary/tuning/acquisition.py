@@ -9,6 +9,7 @@ from clary.tuning.gp import Posterior
 from clary.tuning.space import Categorical, Floats, Space
 
 STOPS = 9
+MOST_SWAPS = 256
 
 
 def expected_improvement(mean: Floats, variance: Floats, best: Floats) -> Floats:
@@ -51,7 +52,7 @@ def spread_points(count: int, width: int, rng: np.random.Generator) -> Floats:
 
 
 def neighbours(space: Space, unit: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Points around one: numeric columns moved by steps of many sizes, each category of each parameter tried."""
+    """Points around one: numeric columns moved by steps of many sizes, other categories tried."""
     around = np.repeat(unit[None, :], count, axis=0)
     for each, part in zip(space.ranges, space.slices, strict=True):
         if isinstance(each, Categorical):
@@ -62,17 +63,20 @@ def neighbours(space: Space, unit: Floats, count: int, rng: np.random.Generator)
         still = rng.random(count) < 0.3 if len(space.ranges) > 1 else np.zeros(count, dtype=bool)
         moved = around[:, part.start] + np.where(still, 0.0, sizes * rng.standard_normal(count))
         around[:, part.start] = np.abs(1.0 - np.abs(1.0 - moved) % 2.0)  # reflected at the edges
-    return np.concatenate([space.snap(around), _other_categories(space, unit)])
+    return np.concatenate([space.snap(around), _other_categories(space, unit, rng)])
 
 
-def _other_categories(space: Space, unit: Floats) -> Floats:
-    rows = [unit]
-    for each, part in zip(space.ranges, space.slices, strict=True):
-        if isinstance(each, Categorical):
-            for one_hot in np.eye(each.columns):
-                rows.append(unit.copy())
-                rows[-1][part] = one_hot
-    return np.array(rows)
+def _other_categories(space: Space, unit: Floats, rng: np.random.Generator) -> Floats:
+    """The point itself and those with one category replaced: each of them, or MOST_SWAPS at random."""
+    parts = [p for r, p in zip(space.ranges, space.slices, strict=True) if isinstance(r, Categorical)]
+    columns = [(part, column) for part in parts for column in range(part.start, part.stop)]
+    if len(columns) > MOST_SWAPS:
+        columns = [columns[n] for n in np.sort(rng.permutation(len(columns))[:MOST_SWAPS])]
+    rows = np.repeat(unit[None, :], 1 + len(columns), axis=0)
+    for row, (part, column) in zip(rows[1:], columns, strict=True):
+        row[part] = 0.0
+        row[column] = 1.0
+    return rows
 
 
 def search(

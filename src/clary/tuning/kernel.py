@@ -2,7 +2,7 @@
 
 A hyperparameter vector `theta` holds logarithms, in this order:
 
-    length     one length scale per parameter of the space (ARD); the columns of one categorical share theirs
+    length     one length scale per parameter of the space (ARD)
     amplitude  standard deviation of the joint part of the function
     noise      standard deviation of one measurement
     additive   standard deviation of a sum of one function per parameter (unused where there is one parameter)
@@ -55,14 +55,19 @@ class Kernel:
         )
 
     @cached_property
-    def owner(self) -> list[int]:
-        """For each column of the cube, the number of its parameter."""
-        return [g for g, each in enumerate(self.space.ranges) for _ in range(each.columns)]
-
-    @cached_property
     def warped(self) -> list[int]:
         """The columns that are warped."""
         return [c for c, flag in enumerate(self.numeric) if flag]
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The numeric parameters, by their place in the space."""
+        return [g for g, each in enumerate(self.space.ranges) if not isinstance(each, Categorical)]
+
+    @cached_property
+    def choices(self) -> list[int]:
+        """The categorical parameters, by their place in the space."""
+        return [g for g, each in enumerate(self.space.ranges) if isinstance(each, Categorical)]
 
     @cached_property
     def centre(self) -> Floats:
@@ -97,31 +102,54 @@ class Kernel:
         return np.exp(2.0 * thetas[:, groups]), parts
 
     def features(self, thetas: Floats, units: Floats) -> Floats:
-        """Warped columns over their length scales: shape (S, n, width). Distances between rows are the kernel's."""
-        groups = len(self.space.ranges)
-        lengths = np.exp(thetas[:, :groups])[:, self.owner]
-        out = np.broadcast_to(units, (len(thetas), *units.shape)).copy()
-        if self.warped:
-            a, b = np.split(np.exp(thetas[:, groups + 3 :]), 2, axis=1)
+        """A column for each parameter: numeric ones warped, over their length scale, then the categories' numbers.
+
+        `units` (n, width) must be snapped, for a category is the place of the 1 in its columns. Shape (S, n, groups).
+        """
+        count = len(self.numbers)
+        out = np.empty((len(thetas), len(units), len(self.space.ranges)))
+        if count:
+            a, b = np.split(np.exp(thetas[:, len(self.space.ranges) + 3 :]), 2, axis=1)
             inner = np.clip(units[:, self.warped], EDGE, 1.0 - EDGE)
             powered = np.exp(a[:, None, :] * np.log(inner))
-            out[:, :, self.warped] = -np.expm1(b[:, None, :] * np.log1p(-powered))
-        return np.asarray(out / lengths[:, None, :])
+            lengths = np.exp(thetas[:, self.numbers])
+            out[:, :, :count] = -np.expm1(b[:, None, :] * np.log1p(-powered)) / lengths[:, None, :]
+        for column, g in enumerate(self.choices, start=count):
+            out[:, :, column] = np.argmax(units[:, self.space.slices[g]], axis=1)
+        return out
 
     def between(self, thetas: Floats, left: Floats, right: Floats) -> Floats:
         """Covariances of the function between rows of features: shape (S, n, m)."""
         whole, parts = self._amplitudes(thetas)
+        several = len(self.space.ranges) > 1
         total = np.zeros((len(thetas), left.shape[1], right.shape[1]))
         additive = np.zeros_like(total)
-        for part in self.space.slices:
-            squares = _squares(left[:, :, part], right[:, :, part])
+        for column in range(len(self.numbers)):
+            squares = (left[:, :, column, None] - right[:, None, :, column]) ** 2
             total += squares
-            if len(self.space.slices) > 1:
+            if several:
                 additive += _matern(squares)
-        share = parts / len(self.space.slices)
+        if self.choices:
+            squares, similar = self._between_categories(thetas, left[0], right[0])
+            total += squares
+            additive += similar
+        share = parts / len(self.space.ranges)
         return np.asarray(
             whole[:, None, None] * _matern(total) + share[:, None, None] * additive + MEAN_VARIANCE
         )
+
+    def _between_categories(self, thetas: Floats, left: Floats, right: Floats) -> tuple[Floats, Floats]:
+        """Squared distances and correlations, each summed over the categorical parameters: shape (S, n, m).
+
+        Two categories are the same or as far apart as any two, so each parameter brings one number for each theta,
+        and a matrix product adds them up. Distances column by column would cost a pass over (S, n, m) for each.
+        """
+        count, shape = len(self.numbers), (len(thetas), len(left), len(right))
+        differ = (left.T[count:, :, None] != right.T[count:, None, :]).reshape(len(self.choices), -1)
+        apart = differ.astype(float)
+        squares = 2.0 * (1.0 / np.exp(thetas[:, self.choices])) ** 2
+        same = len(self.choices) - apart.sum(axis=0)
+        return (squares @ apart).reshape(shape), (_matern(squares) @ apart + same).reshape(shape)
 
     def log_prior(self, thetas: Floats) -> Floats:
         return np.asarray(-0.5 * np.sum(((thetas - self.centre) / self.spread) ** 2, axis=1))
@@ -145,13 +173,6 @@ class Kernel:
         fit = np.sum(factor[:, n, :n] ** 2, axis=1)
         volume = np.sum(np.log(factor[:, diagonal, diagonal]), axis=1)
         return np.asarray(self.log_prior(thetas) - 0.5 * fit - volume)
-
-
-def _squares(left: Floats, right: Floats) -> Floats:
-    if left.shape[2] == 1:
-        return np.asarray((left - right.transpose(0, 2, 1)) ** 2)
-    squares = np.sum(left**2, axis=2)[:, :, None] + np.sum(right**2, axis=2)[:, None, :]
-    return np.asarray(np.maximum(squares - 2.0 * left @ right.transpose(0, 2, 1), 0.0))
 
 
 def _matern(squares: Floats) -> Floats:

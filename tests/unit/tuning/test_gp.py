@@ -3,9 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clary.tuning.acquisition import expected_improvement, learnable, neighbours, rival, spread_points
+from clary.tuning.acquisition import (
+    MOST_SWAPS,
+    expected_improvement,
+    learnable,
+    neighbours,
+    rival,
+    spread_points,
+)
 from clary.tuning.gp import Data, condition, fit
-from clary.tuning.kernel import Kernel
+from clary.tuning.kernel import MEAN_VARIANCE, Kernel
 from clary.tuning.sampling import sample
 from clary.tuning.space import Categorical, Continuous, Floats, Integer, Space
 from clary.tuning.strategy import Observation
@@ -32,6 +39,29 @@ def test_covariances_are_symmetric_and_positive() -> None:
     assert np.allclose(matrix, matrix.transpose(0, 2, 1))
     assert np.all(np.linalg.eigvalsh(matrix) > -1e-8)
     assert np.allclose(np.diagonal(matrix, axis1=1, axis2=2), kernel.variance(thetas(kernel))[:, None])
+
+
+def matern(squares: Floats) -> Floats:
+    scaled = np.sqrt(5.0 * squares)
+    return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
+
+
+def test_categories_are_as_far_apart_as_their_columns_say() -> None:
+    """The kernel counts categories; the textbook measures between one-hot columns, each over its length scale."""
+    space = Space(
+        [Categorical("a", ("x", "y", "z")), Continuous("n", "0", "1", "Linear"), Categorical("b", ("u", "v"))]
+    )
+    kernel, units = Kernel(space), space.snap(np.random.default_rng(3).random((20, space.width)))
+    plain = np.zeros((1, len(kernel.centre)))  # amplitudes and warping are 1
+    plain[0, :3] = np.log([0.5, 0.3, 2.0])
+    gaps = units[:, None, :] - units[None, :, :]
+    squares = [
+        np.sum(gaps[:, :, part] ** 2, axis=2) / length**2
+        for part, length in zip(space.slices, (0.5, 0.3, 2.0), strict=True)
+    ]
+    features = kernel.features(plain, units)
+    expected = matern(sum(squares, np.zeros((20, 20)))) + sum(map(matern, squares)) / 3.0 + MEAN_VARIANCE
+    assert np.allclose(kernel.between(plain, features, features)[0], expected, atol=1e-4)
 
 
 def test_the_density_is_that_of_the_textbook() -> None:
@@ -136,6 +166,20 @@ def test_neighbours_are_in_the_space_and_try_every_category() -> None:
     near = neighbours(SPACE, unit, 50, np.random.default_rng(0))
     assert np.allclose(SPACE.snap(near), near)
     assert {SPACE.decode(each)["c"] for each in near} == {"a", "b"}
+
+
+def test_neighbours_stay_few_where_there_are_many_categories() -> None:
+    wide = Space([Categorical(f"c{n}", tuple(f"v{m}" for m in range(30))) for n in range(30)])
+    unit = wide.snap(np.random.default_rng(0).random((1, wide.width)))[0]
+    near = neighbours(wide, unit, 8, np.random.default_rng(0))
+    assert len(near) == 8 + 1 + MOST_SWAPS
+    assert np.allclose(wide.snap(near), near)
+    changes = [
+        sum(a != b for a, b in zip(*(wide.decode(u).values() for u in (each, unit)), strict=True))
+        for each in near[9:]
+    ]
+    assert max(changes) == 1 and sum(changes) > MOST_SWAPS * 0.9
+    assert len(np.unique(near[9:], axis=0)) >= sum(changes)
 
 
 def test_targets_keep_the_order_and_come_back() -> None:
