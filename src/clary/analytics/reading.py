@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from clary.domain.scaling import resolve
+
 Document: TypeAlias = Mapping[str, Any]
 Scale: TypeAlias = Literal["linear", "log", "reverse-log", "category"]
 Outcome: TypeAlias = Literal["completed", "stopped early", "stopped", "failed", "running"]
 
-# what Auto means: as clary.tuning.space resolves it (a test holds the two together)
-AUTO_LOG_RATIO = 100.0
+_SCALES: Mapping[str, Scale] = {"Logarithmic": "log", "ReverseLogarithmic": "reverse-log"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,4 @@ def _parameters(ranges: Document) -> Iterable[Parameter]:
 
 def scale_of(scaling: str, low: float, high: float) -> Scale:
     """The scale that a ScalingType of the API stands for between these bounds."""
-    if scaling == "Auto":
-        return "log" if low > 0 and high / low >= AUTO_LOG_RATIO else "linear"
-    scales: Mapping[str, Scale] = {"Logarithmic": "log", "ReverseLogarithmic": "reverse-log"}
-    return scales.get(scaling, "linear")
+    return _SCALES.get(resolve(scaling, low, high), "linear")

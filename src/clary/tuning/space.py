@@ -23,18 +23,17 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clary.domain.scaling import Scaling, resolve
 from clary.errors import ValidationException
 
-Scaling: TypeAlias = Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
 Values: TypeAlias = Mapping[str, str]
 Floats: TypeAlias = NDArray[np.float64]
 
-AUTO_LOG_RATIO = 100.0
 SIGNIFICANT_DIGITS = 12
 
 
@@ -228,13 +227,6 @@ class Space:
             lists.append(each.values)
         for choice in itertools.product(*lists):
             yield dict(zip(self.names, choice, strict=True))
-
-
-def resolve(scaling: Scaling, low: float, high: float) -> Scaling:
-    """The scaling that Auto stands for between these bounds; others stand for themselves."""
-    if scaling != "Auto":
-        return scaling
-    return "Logarithmic" if low > 0 and high / low >= AUTO_LOG_RATIO else "Linear"
 
 
 def _inside(each: Range, text: str) -> bool:

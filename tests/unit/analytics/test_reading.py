@@ -2,8 +2,7 @@ import itertools
 
 import pytest
 
-from clary.analytics.reading import AUTO_LOG_RATIO, Parameter, read, scale_of, shown
-from clary.tuning import space
+from clary.analytics.reading import Parameter, read, scale_of, shown
 from tests.unit.analytics.samples import FOUR, ONE, document, of_two
 
 
@@ -54,12 +53,19 @@ def test_children_belong_to_their_algorithm():
     assert [each.name for each in study.definitions] == ["small", "large"]
 
 
-@pytest.mark.parametrize("scaling", ["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"])
-@pytest.mark.parametrize(("low", "high"), [(0.001, 0.1), (0.001, 0.0999), (0.0, 0.9)])
-def test_scales_are_those_that_the_strategies_search_on(scaling, low, high):
-    names = {"Linear": "linear", "Logarithmic": "log", "ReverseLogarithmic": "reverse-log"}
-    assert scale_of(scaling, low, high) == names[space.resolve(scaling, low, high)]
-    assert AUTO_LOG_RATIO == space.AUTO_LOG_RATIO
+@pytest.mark.parametrize(
+    ("scaling", "low", "high", "scale"),
+    [
+        ("Auto", 0.001, 0.1, "log"),
+        ("Auto", 0.001, 0.0999, "linear"),
+        ("Auto", 0.0, 0.9, "linear"),
+        ("Linear", 0.001, 0.1, "linear"),
+        ("Logarithmic", 0.1, 0.2, "log"),
+        ("ReverseLogarithmic", 0.0, 0.9, "reverse-log"),
+    ],
+)
+def test_scales_are_those_that_the_strategies_search_on(scaling, low, high, scale):
+    assert scale_of(scaling, low, high) == scale
 
 
 @pytest.mark.parametrize(

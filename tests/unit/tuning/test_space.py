@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.errors import ValidationException
-from clary.tuning.space import Categorical, Continuous, Integer, Space, resolve
+from clary.tuning.space import Categorical, Continuous, Integer, Space
 
 finite = st.floats(-1e9, 1e9, allow_subnormal=False)
 positive = st.floats(1e-9, 1e9)
@@ -73,13 +73,6 @@ def test_scalings_put_the_middle_where_they_say() -> None:
     assert float(Continuous("x", "1e-4", "1e-2", "Logarithmic").decode(middle)) == pytest.approx(1e-3)
     assert float(Continuous("x", "0.9", "0.999", "ReverseLogarithmic").decode(middle)) == pytest.approx(0.99)
     assert float(Continuous("x", "0", "10", "Linear").decode(middle)) == 5.0
-
-
-def test_auto_is_logarithmic_over_two_orders_of_magnitude() -> None:
-    assert resolve("Auto", 5e-6, 5e-4) == "Logarithmic"
-    assert resolve("Auto", 1, 99) == "Linear"
-    assert resolve("Auto", 0, 1e6) == "Linear"
-    assert resolve("Linear", 1e-6, 1) == "Linear"
 
 
 def test_categorical_values_are_passed_verbatim() -> None:
