@@ -7,7 +7,7 @@
       stop             its presence asks the agent to end the program
       story.jsonl      one event a line: {"at": seconds, "status": secondary status, "message": str}
       log/<host>.log   one line of output a line: "<epoch ms>\t<text>\n", times never decreasing
-      metrics.jsonl    one match of a metric definition a line: {"at", "name", "value"}
+      metrics.jsonl    one match of a metric definition a line: {"at", "name", "value"}; text for nan, inf and -inf
       usage.jsonl      one sample a line: {"at", "host", <metric name>: value}
       outcome.json     how it ended; appears by rename, last of all, and never changes
       ml/              the program's /opt/ml

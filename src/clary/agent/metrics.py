@@ -1,9 +1,11 @@
 """Reads metrics off the program's lines with the user's regular expressions.
 
 The first group of a match is the value, the whole match where there is none; blanks and quotes around it are dropped
-(some libraries print figures as text), and what is no finite number is left out and told of once. Only the beginning
-of a line is searched (`output` says how much), and an expression that takes longer than a second for one line is given
-up for the rest of the job: `re` looks for signals while it backtracks, so an alarm ends the search.
+(some libraries print figures as text), and what is no number is left out and told of once. `nan` and `inf` are written
+like any value, as text, for JSON has no word for them: that a metric ended in one is the news of a training that
+diverged. They are told of once too. Only the beginning of a line is searched (`output` says how much), and an
+expression that takes longer than a second for one line is given up for the rest of the job: `re` looks for signals
+while it backtracks, so an alarm ends the search.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Metrics:
         self._patterns = [(entry.name, re.compile(entry.regex)) for entry in definitions]
         self._lines = lines
         self._note = note
-        self._told: set[str] = set()
+        self._told: set[tuple[str, bool]] = set()
 
     def search(self, line: str, at: float) -> None:
         if not self._patterns:
@@ -54,13 +56,25 @@ class Metrics:
                 continue
             value = _number(found)
             if value is not None:
-                self._lines.append_document({"at": at, "name": name, "value": value})
-            elif name not in self._told:
-                self._told.add(name)
-                self._note(
-                    f"The regex of metric {name!r} found {found[:_SHOWN]!r}, which is no finite number: "
-                    "such values are left out."
-                )
+                shown = value if math.isfinite(value) else str(value)
+                self._lines.append_document({"at": at, "name": name, "value": shown})
+            if value is None or not math.isfinite(value):
+                self._tell(name, found[:_SHOWN], is_number=value is not None)
+
+    def _tell(self, name: str, found: str, *, is_number: bool) -> None:
+        """Once for each metric and kind of fault."""
+        if (name, is_number) in self._told:
+            return
+        self._told.add((name, is_number))
+        if is_number:
+            self._note(
+                f"Metric {name!r} was {found!r}, which is no finite number: "
+                "if it stays so to the end, the job has no final value of it."
+            )
+        else:
+            self._note(
+                f"The regex of metric {name!r} found {found!r}, which is no number: such values are left out."
+            )
 
     @staticmethod
     def _find(pattern: re.Pattern[str], line: str) -> str | None:
@@ -73,10 +87,9 @@ class Metrics:
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text.strip(_QUOTES))
+        return float(text.strip(_QUOTES))
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from clary.controllers.children import Curves
@@ -14,6 +15,7 @@ from clary.domain.studies import is_open
 from clary.store.base import Resource
 from clary.tuning import stopping
 from clary.tuning.completion import Criteria, progress
+from clary.tuning.requests import emitted
 from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation
 
@@ -34,10 +36,16 @@ class Sight:
         return str(studies.objective(self.study.spec, definition)["MetricName"])
 
     def running(self, name: str, child: State) -> tuple[float, ...]:
-        return self.curves.running(self.rows[name], self.metric(child)) if name in self.rows else ()
+        if name not in self.rows:
+            return ()
+        return self._counting(child, self.curves.running(self.rows[name], self.metric(child)))
 
     def ended(self, name: str, child: State) -> tuple[float, ...]:
-        return self.curves.ended(name, self.metric(child))
+        return self._counting(child, self.curves.ended(name, self.metric(child)))
+
+    def _counting(self, child: State, curve: tuple[float, ...]) -> tuple[float, ...]:
+        spec = self.study.spec
+        return tuple(emitted(spec, studies.definitions(spec)[child["definition"]], curve))
 
     def observed(self, state: State) -> list[Observation]:
         """Children that have ended, in that order; the interrupted left out, for they have measured nothing."""
@@ -91,7 +99,8 @@ def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State
             for n, other in state["children"].items()
             if n != name and other["definition"] == child["definition"]
         }
-        found = hyperband_of(spec, studies.definitions(spec)[child["definition"]]).decide(
+        hyperband = hyperband_of(spec, studies.definitions(spec)[child["definition"]])
+        found = hyperband.decide(
             child["draw"] - 1,
             curve,
             others,
@@ -99,13 +108,23 @@ def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State
             decided=looks[-1]["step"] if looks else 0,
         )
         if found is not None:
-            stops = {"decision": recorded(found)} if found.stop else {}
+            stops = (
+                {"decision": recorded(found, finished=found.step >= hyperband.max_resource)}
+                if found.stop
+                else {}
+            )
             changed[name] = {**child, "looks": [*looks, recorded(found)], **stops}
     return changed
 
 
-def recorded(decision: Decision) -> dict[str, Any]:
-    return {key: value for key, value in asdict(decision).items() if key != "stop"}
+def recorded(decision: Decision, *, finished: bool = False) -> dict[str, Any]:
+    """As it is kept: what is no finite number has no place in a document and becomes None; `reason` tells it."""
+    kept = {
+        key: None if isinstance(value, float) and not isfinite(value) else value
+        for key, value in asdict(decision).items()
+        if key != "stop"
+    }
+    return {**kept, "finished": True} if finished else kept
 
 
 def complete(sight: Sight, state: State, now: float) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 from clary.agent import contract
@@ -35,7 +36,14 @@ def told(job: Resource, news: News, *, now: float) -> Resource:
             state = enter(state, event["status"], event["message"], at=event["at"])
     finals = dict(state.get("final_metrics", {}))
     series = f"{KIND}/{job.name}"
-    finals.update({point.metric: [point.value, point.at] for point in news.points if point.series == series})
+    # no document can hold nan: None says that the last value was no finite number
+    finals.update(
+        {
+            point.metric: [point.value if isfinite(point.value) else None, point.at]
+            for point in news.points
+            if point.series == series
+        }
+    )
     state = {**state, "final_metrics": finals, "read": dict(news.read)}
     return replace(job, state=state, modified=now if news.events else job.modified)
 

@@ -50,7 +50,9 @@ def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
         lines, offsets[name], at_end = _lines(folder / name, read.get(name, 0))
         found[name] = list(_parsed(lines, folder / name))
         complete = complete and at_end
-    points = [Point(series, entry["name"], entry["at"], entry["value"]) for entry in found[contract.METRICS]]
+    points = [
+        Point(series, entry["name"], entry["at"], float(entry["value"])) for entry in found[contract.METRICS]
+    ]
     points += [point for entry in found[contract.USAGE] for point in _usage(entry, series)]
     has_moved = any(offset != read.get(name, 0) for name, offset in offsets.items())
     return News(tuple(found[contract.STORY]), tuple(points), offsets, complete, has_moved)

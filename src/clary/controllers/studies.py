@@ -6,13 +6,15 @@ A function that changes nothing gives back the same object, so that nothing is w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from clary.domain import studies
 from clary.domain.studies import is_open, value_of
 from clary.store.base import Resource
+from clary.tuning.requests import emitted, final_value
 
 State = Mapping[str, Any]
 Rows = Mapping[str, Resource]
@@ -25,25 +27,57 @@ LONGEST_REASON = 1024
 FINAL = frozenset({"Completed", "Failed", "Stopped"})
 
 
-def note(study: Resource, rows: Rows, *, explain: Callable[[Resource, str], str], now: float) -> State:
-    """Children whose jobs have ended become observations. `rows`: the jobs of open children, by name.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where to look for more of a job, by its row and the metric.
 
-    `explain(job, metric)` says why a job that ended well gave no value of its objective.
+    `curve` gives all its values, `explain` says why it gave none though it ended well.
     """
+
+    curve: Callable[[Resource, str], Sequence[float]]
+    explain: Callable[[Resource, str], str]
+
+
+def note(study: Resource, rows: Rows, reading: Reading, *, now: float) -> State:
+    """Children whose jobs have ended become observations. `rows`: the jobs of open children, by name."""
     state = study.state
     children: dict[str, Any] = dict(state["children"])
     ended = {name: row for name, row in rows.items() if row.status in FINAL and is_open(children[name])}
     if not ended:
         return state
     for name, row in ended.items():
-        definition = studies.definitions(study.spec)[children[name]["definition"]]
-        metric = studies.objective(study.spec, definition)["MetricName"]
-        child = {**studies.noted(children[name], row, metric), "noted": now}
-        if is_silent(child):
-            child["reason"] = explain(row, metric)[:LONGEST_REASON]
-        children[name] = child
+        children[name] = {**_noted(study.spec, children[name], row, reading), "noted": now}
     best = studies.best_child(children, maximize=studies.maximizes(study.spec))
     return {**state, "children": children, "best": best}
+
+
+def _noted(spec: State, child: State, row: Resource, reading: Reading) -> dict[str, Any]:
+    definition = studies.definitions(spec)[child["definition"]]
+    metric = str(studies.objective(spec, definition)["MetricName"])
+
+    def curve() -> Sequence[float]:
+        return reading.curve(row, metric)
+
+    ended = studies.noted(child, row, final_value(spec, definition, row, curve))
+    if ended.get("diverged"):
+        ended["reason"] = divergence(metric, emitted(spec, definition, curve()))
+    elif is_silent(ended):
+        ended["reason"] = reading.explain(row, metric)[:LONGEST_REASON]
+    return ended
+
+
+def divergence(metric: str, curve: Sequence[float]) -> str:
+    """Why a child whose last value is no finite number has no objective."""
+    before = next((step for step in range(len(curve), 0, -1) if isfinite(curve[step - 1])), None)
+    last = (
+        f"the last number, at step {before}, was {curve[before - 1]:.6g}"
+        if before
+        else "no value was a number"
+    )
+    return (
+        f"The objective metric {metric!r} ended in {curve[-1]} at step {len(curve)}; {last}. "
+        "A training job that ends so has no final value."
+    )
 
 
 def open_children(state: State) -> dict[str, Any]:
@@ -51,8 +85,8 @@ def open_children(state: State) -> dict[str, Any]:
 
 
 def is_silent(child: State) -> bool:
-    """It ended well, and yet gave no value of the objective."""
-    return child.get("status") == "Completed" and child.get("objective") is None
+    """It ended well, and yet gave no value of the objective, not even one that is no number."""
+    return child.get("status") == "Completed" and child.get("objective") is None and not child.get("diverged")
 
 
 def drop_unborn(state: State, rows: Rows) -> State:
@@ -142,14 +176,18 @@ def _all_ran(study: Resource, state: State) -> dict[str, Any] | None:
 
 
 def _failures(children: Mapping[str, State]) -> list[State]:
-    """Configurations that failed for good."""
+    """Configurations that failed for good, or diverged."""
     waiting = [child["draw"] for child in repetitions(children)]
     last = studies.outcomes(children.values())
-    return [child for draw, child in last.items() if child.get("status") == "Failed" and draw not in waiting]
+    return [child for draw, child in last.items() if _has_failed(child) and draw not in waiting]
+
+
+def _has_failed(child: State) -> bool:
+    return child.get("status") == "Failed" or bool(child.get("diverged"))
 
 
 def failure_text(state: State) -> str:
-    failed = [(name, c) for name, c in state["children"].items() if c.get("status") == "Failed"]
+    failed = [(name, c) for name, c in state["children"].items() if _has_failed(c)]
     name, last = failed[-1]
     return (
         f"No training job succeeded after {len(_failures(state['children']))} attempts. "
@@ -164,6 +202,14 @@ def silence(state: State) -> str | None:
     if any(value_of(child) is not None for child in children):
         return None
     return next((str(child.get("reason")) for child in children if is_silent(child)), None)
+
+
+def why_stopped(state: State, child: State) -> str:
+    """In a child's status message, where the study stops it."""
+    if "decision" not in child:
+        return f"its tuning job ends, since {state['ending']['why']}"
+    decision = child["decision"]
+    return f"{'' if decision.get('finished') else 'early, '}since {decision['reason']}"
 
 
 def repetitions(children: Mapping[str, State]) -> list[State]:

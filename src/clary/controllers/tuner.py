@@ -118,7 +118,8 @@ class Tuner:
     def _decide(self, held: Held, study: Resource, rows: Mapping[str, Resource], now: float) -> State:
         """The state that the study should have, from what is seen of its children."""
         sight = Sight(study, rows, held.curves)
-        state = studies.note(study, rows, explain=self._explain, now=now)
+        reading = studies.Reading(lambda job, metric: held.curves.ended(job.name, metric), self._explain)
+        state = studies.note(study, rows, reading, now=now)
         state = studies.ending(study, state, rows, now)
         state = complete(sight, state, now)
         if "ending" in state:
@@ -143,8 +144,7 @@ class Tuner:
                 children.make(study, state, name, now)
                 acted = True
             elif rows[name].status == "InProgress" and ("ending" in state or "decision" in child):
-                early = f"early, since {child['decision']['reason']}" if "decision" in child else ""
-                children.stop(name, early or f"its tuning job ends, since {state['ending']['why']}", now)
+                children.stop(name, studies.why_stopped(state, child), now)
                 acted = True
         if acted:
             self.means.changed()

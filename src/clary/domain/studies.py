@@ -10,9 +10,11 @@ The state of a study:
         values      tuned hyperparameters, verbatim
         why         in a few words, why these values
         created     seconds since the epoch
-        decision    why it was stopped early, if it was: rule, step, value, threshold, jobs
+        decision    why it was stopped, if the study did so: step, value, threshold, jobs, reason; and `finished` of one
+                    that came to Hyperband's MaxResource, which has run in full
     and once it has ended
         status, objective, started, ended, reason, interrupted
+        diverged    True when its objective ended in nan or infinity: it has none then
     inherited   what a warm start took over from its parents' children: values, objective, status
     best        name of the best child so far
     ending      {status, reason, why} once it was decided that the study ends; its children are being stopped
@@ -22,6 +24,7 @@ The state of a study:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
@@ -139,12 +142,21 @@ def is_open(child: Document) -> bool:
     return "status" not in child
 
 
-def noted(child: Document, job: Job, metric: str) -> dict[str, Any]:
-    """The child's record once its job has ended. The objective is the last value that was emitted."""
+def last_value(job: Job, metric: str) -> float | None:
+    """The last value that a job emitted: NaN when that was no finite number, None when there was none."""
     last = job.state.get("final_metrics", {}).get(metric)
+    if last is None:
+        return None
+    return math.nan if last[0] is None else float(last[0])
+
+
+def noted(child: Document, job: Job, value: float | None) -> dict[str, Any]:
+    """The child's record once its job has ended. `value` is its last, NaN when it ended in no finite number."""
+    diverged = value is not None and not math.isfinite(value)
     facts = {
         "status": job.status,
-        "objective": last[0] if last else None,
+        "objective": None if diverged else value,
+        "diverged": (diverged and job.status != "Failed") or None,
         "started": job.state.get("started"),
         "ended": job.state.get("ended"),
         "reason": job.state.get("reason"),

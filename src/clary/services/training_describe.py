@@ -39,11 +39,14 @@ def describe(job: Resource) -> dict[str, Any]:
         )
     if "artifacts" in state:
         known["ModelArtifacts"] = {"S3ModelArtifacts": state["artifacts"]}
-    if TRAINING_JOB.is_final(job.status) and state.get("final_metrics"):
-        known["FinalMetricDataList"] = [
+    if TRAINING_JOB.is_final(job.status):
+        # one that ended in nan has no final value, and the wire has no word for it
+        finals = [
             {"MetricName": name, "Value": value, "Timestamp": at}
-            for name, (value, at) in state["final_metrics"].items()
+            for name, (value, at) in state.get("final_metrics", {}).items()
+            if value is not None
         ]
+        known["FinalMetricDataList"] = finals or None
     return {key: value for key, value in known.items() if value is not None}
 
 

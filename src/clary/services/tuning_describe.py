@@ -14,6 +14,7 @@ from clary.domain.kinds import TRAINING_JOB
 from clary.domain.names import Account
 from clary.services.operations import Context
 from clary.store.base import Resource
+from clary.tuning.requests import final_value
 
 Document = Mapping[str, Any]
 
@@ -57,13 +58,24 @@ def live(context: Context, study: Resource) -> dict[str, dict[str, Any]]:
         if row is None:
             continue
         if row.status in FINAL:
-            metric = studies.objective(study.spec, given[child["definition"]])["MetricName"]
-            children[name] = studies.noted(child, row, metric)
+            children[name] = _ended(context, study.spec, given[child["definition"]], child, row)
         else:
             children[name] = {**child, "running": row.status, "created": row.created}
             if "started" in row.state:
                 children[name]["started"] = row.state["started"]
     return children
+
+
+def _ended(
+    context: Context, spec: Document, definition: Document, child: Document, row: Resource
+) -> dict[str, Any]:
+    """As the study's controller will soon note it."""
+    metric = str(studies.objective(spec, definition)["MetricName"])
+
+    def curve() -> list[float]:
+        return [point.value for point in context.store.points(f"{TRAINING_JOB.name}/{row.name}", metric)]
+
+    return studies.noted(child, row, final_value(spec, definition, row, curve))
 
 
 def counters(children: Mapping[str, Document]) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from clary.domain.studies import is_open
+from clary.domain.studies import Job, is_open, last_value, objective
 from clary.tuning.hyperband import resource_limit
 from clary.tuning.space import Categorical, Continuous, Integer, Range, Space
 from clary.tuning.strategy import Observation
@@ -51,6 +51,25 @@ def observations(state: Document, index: int, curves: Curves | None = None) -> l
         curve = curves(name, child) if curves else ()
         known.append(Observation(child["values"], child.get("objective"), curve, child["status"]))
     return known
+
+
+def emitted(spec: Document, definition: Document, curve: Sequence[float]) -> Sequence[float]:
+    """The values that count: of Hyperband's children those up to MaxResource, which a quick one overshoots."""
+    if spec["HyperParameterTuningJobConfig"]["Strategy"] != "Hyperband":
+        return curve
+    return curve[: max_resource(spec, definition)]
+
+
+def final_value(
+    spec: Document, definition: Document, job: Job, curve: Callable[[], Sequence[float]]
+) -> float | None:
+    """What a child whose job has ended counts with: NaN when that is no finite number, None when it emitted nothing.
+
+    `curve` gives all its values; it is called for Hyperband only.
+    """
+    if spec["HyperParameterTuningJobConfig"]["Strategy"] == "Hyperband" and (found := curve()):
+        return emitted(spec, definition, found)[-1]
+    return last_value(job, str(objective(spec, definition)["MetricName"]))
 
 
 def max_resource(spec: Document, definition: Document) -> int:

@@ -73,7 +73,10 @@ def first_step(earlier: Sequence[Observation]) -> int:
 
 
 def _running_average(observation: Observation, step: int) -> float | None:
-    curve = observation.curve[:step]
-    if len(curve) < step or not np.all(np.isfinite(curve)):
+    """Up to `step`. What is no finite number is skipped, unless the child never came back to numbers."""
+    finite = np.isfinite(observation.curve)
+    if not finite[step - 1 :].any():
         return None
-    return float(np.mean(curve))
+    return (
+        float(np.mean(np.asarray(observation.curve)[:step][finite[:step]])) if finite[:step].any() else None
+    )

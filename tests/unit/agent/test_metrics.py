@@ -10,7 +10,7 @@ from clary.agent.metrics import Metrics
 from clary.agent.story import Lines
 
 
-def find(folder: Path, line: str, *regexes: str) -> list[float]:
+def find(folder: Path, line: str, *regexes: str) -> list[float | str]:
     notes: list[str] = []
     definitions = [MetricDefinition(str(number), regex) for number, regex in enumerate(regexes)]
     Metrics(definitions, Lines(folder / "metrics"), notes.append).search(line, 12.5)
@@ -27,12 +27,16 @@ def find(folder: Path, line: str, *regexes: str) -> list[float]:
         ("acc 1e-3", r"acc ([0-9\.]+(e\-)?[0-9]*)", [1e-3]),
         ("17", r"\d+", [17.0]),
         ("loss=none;", "loss=(.*?);", []),
-        ("loss=nan;", "loss=(.*?);", []),
+        ("loss=nan;", "loss=(.*?);", ["nan"]),
+        ("loss=-Infinity;", "loss=(.*?);", ["-inf"]),
+        ("loss=1e999;", "loss=(.*?);", ["inf"]),
         ("other", "loss=(.*?);", []),
         ("x", "(y)?x", []),
     ],
 )
-def test_the_first_group_is_the_value(tmp_path: Path, line: str, regex: str, values: list[float]) -> None:
+def test_the_first_group_is_the_value(
+    tmp_path: Path, line: str, regex: str, values: list[float | str]
+) -> None:
     assert find(tmp_path, line, regex) == values
 
 
@@ -51,7 +55,7 @@ def test_a_runaway_expression_is_given_up_and_the_others_go_on(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("line", "regex", "shown"), [("v=nan", "v=(.*)", "nan"), ("v=", "v=(.*)", ""), ("v=7", "v=[0-9]", "v=7")]
+    ("line", "regex", "shown"), [("v=one", "v=(.*)", "one"), ("v=", "v=(.*)", ""), ("v=7", "v=[0-9]", "v=7")]
 )
 def test_a_match_that_is_no_number_is_told_once(tmp_path: Path, line: str, regex: str, shown: str) -> None:
     notes: list[str] = []
@@ -59,5 +63,19 @@ def test_a_match_that_is_no_number_is_told_once(tmp_path: Path, line: str, regex
     for _ in range(3):
         metrics.search(line, 1.0)
     assert notes == [
-        f"The regex of metric 'v' found {shown!r}, which is no finite number: such values are left out."
+        f"The regex of metric 'v' found {shown!r}, which is no number: such values are left out."
+    ]
+    assert (tmp_path / "metrics").read_text() == ""
+
+
+def test_a_number_that_is_not_finite_is_told_once_and_kept(tmp_path: Path) -> None:
+    notes: list[str] = []
+    metrics = Metrics([MetricDefinition("v", "v=(.*)")], Lines(tmp_path / "metrics"), notes.append)
+    for text in ("1", "nan", "inf", "2", "none"):
+        metrics.search(f"v={text}", 1.0)
+    values = [json.loads(line)["value"] for line in (tmp_path / "metrics").read_text().splitlines()]
+    assert values == [1.0, "nan", "inf", 2.0]
+    assert [note.partition(",")[0] for note in notes] == [
+        "Metric 'v' was 'nan'",
+        "The regex of metric 'v' found 'none'",
     ]

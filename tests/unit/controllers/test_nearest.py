@@ -62,8 +62,8 @@ def test_an_empty_log_is_said_to_be_empty(tmp_path: Path) -> None:
 
 
 def test_a_regex_that_matched_no_number_is_not_said_to_match_nothing(tmp_path: Path) -> None:
-    note = "clary: The regex of metric 'f1' found 'nan', which is no finite number: such values are left out."
-    (tmp_path / "algo-1.log").write_text(f"1700000000000\tf1=nan\n1700000000001\t{note}\n")
+    note = "clary: The regex of metric 'f1' found 'none', which is no number: such values are left out."
+    (tmp_path / "algo-1.log").write_text(f"1700000000000\tf1=none\n1700000000001\t{note}\n")
     told = explain(tmp_path, "f1", "f1=(.*)")
-    assert "found 'nan', which is no finite number" in told
+    assert "found 'none', which is no number" in told
     assert "matched no line" not in told

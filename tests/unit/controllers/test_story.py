@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 from clary.agent import contract
@@ -15,6 +17,13 @@ def test_whole_lines_are_read_once(tmp_path: Path) -> None:
     news = read_news(tmp_path, {}, series="s")
     assert [point.value for point in news.points] == [2.0]
     assert news and not read_news(tmp_path, news.read, series="s")
+
+
+def test_a_metric_may_be_no_finite_number(tmp_path: Path) -> None:
+    lines = [json.dumps({"at": 1.0, "name": "loss", "value": text}) for text in ("nan", "-inf")]
+    (tmp_path / contract.METRICS).write_text("".join(f"{line}\n" for line in lines))
+    values = [point.value for point in read_news(tmp_path, {}, series="s").points]
+    assert math.isnan(values[0]) and values[1] == -math.inf
 
 
 def test_lines_that_are_dropped_are_news_and_read_once(tmp_path: Path) -> None:

@@ -410,6 +410,68 @@ def test_a_broken_definition_does_not_end_the_study_before_another_was_tried(
     assert bench.study().status == "InProgress"
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ((0.99, float("nan")), "ended in nan at step 2; the last number, at step 1, was 0.99"),
+        ((float("inf"),), "ended in inf at step 1; no value was a number"),
+    ],
+)
+def test_a_child_that_diverges_does_not_win(bench: Bench, values: tuple[float, ...], told: str) -> None:
+    bench.create(jobs=2, parallel=1)
+    bench.step()
+    bench.end(1, *values)
+    bench.step(2)
+    bench.end(2, 0.1)
+    bench.step(3)
+    first, second = bench.children()
+    assert first["status"] == "Completed"
+    assert first["diverged"] is True
+    assert "objective" not in first
+    assert told in first["reason"]
+    study = bench.study()
+    assert study.state["children"][study.state["best"]] == second
+    assert studies.objective_counters(bench.children()) == {"Succeeded": 1, "Pending": 0, "Failed": 1}
+
+
+def test_a_child_that_comes_back_to_numbers_counts_with_its_last(bench: Bench) -> None:
+    bench.create(jobs=1, parallel=1)
+    bench.step()
+    bench.end(1, 0.5, float("nan"), 0.7)
+    bench.step(3)
+    assert bench.children()[0]["objective"] == 0.7
+    assert "reason" not in bench.children()[0]
+
+
+def test_children_that_diverge_are_failures_and_not_silent(bench: Bench) -> None:
+    bench.create(jobs=30, parallel=1)
+    for number in range(1, studies_controller.ATTEMPTS + 1):
+        bench.step(2)
+        assert bench.study().status == "InProgress"
+        bench.end(number, float("nan"))
+    bench.step(3)
+    assert bench.study().status == "Failed"
+    assert "ended in nan at step 1" in bench.study().state["ending"]["reason"]
+
+
+@pytest.mark.parametrize("rule", ["median", "hyperband"])
+def test_a_value_that_is_no_number_can_be_judged_and_kept(bench: Bench, rule: str) -> None:
+    if rule == "median":
+        bench.create(jobs=7, parallel=1, TrainingJobEarlyStoppingType="Auto")
+    else:
+        bench.create(jobs=7, parallel=1, Strategy="Hyperband")
+    for number in range(1, 6):
+        bench.step(2)
+        bench.end(number, 0.5, 0.6, 0.7)
+    bench.step(2)
+    bench.say(6, float("nan"), float("nan"), float("nan"))
+    bench.step(4)
+    child = bench.children()[5]
+    assert (child["status"], child["decision"]["value"]) == ("Stopped", None)
+    assert "nan" in child["decision"]["reason"]
+    assert child["diverged"] is True
+
+
 def test_one_silent_child_among_others_is_no_harm(bench: Bench) -> None:
     bench.create(jobs=4, parallel=1)
     bench.step()
@@ -481,6 +543,35 @@ def test_hyperband_stops_at_the_most_and_at_rungs(bench: Bench) -> None:
     assert len(stops) == 9
     assert 9 in stops and min(stops) < 9  # MaxResource is taken from `epochs`
     assert all(child["looks"] for child in bench.children())
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_comes_after_the_most_does_not_count(bench: Bench, ends: bool) -> None:
+    bench.create(jobs=1, parallel=1, Strategy="Hyperband")
+    bench.step(2)
+    bench.say(1, *(0.1 * step for step in range(1, 10)), 5.0, float("nan"))
+    if ends:
+        bench.end(1)
+    bench.step(5)
+    child = bench.children()[0]
+    assert child["objective"] == pytest.approx(0.9)
+    if not ends:
+        assert child["status"] == "Stopped"
+        assert (child["decision"]["step"], child["decision"]["value"]) == (9, pytest.approx(0.9))
+        assert child["decision"]["finished"] is True
+        said = [entry["StatusMessage"] for entry in bench.row(1).state["transitions"]]
+        assert "Stopping the training job: since MaxResource (9) is reached" in said
+
+
+def test_a_child_cut_at_a_rung_has_not_finished(bench: Bench) -> None:
+    bench.create(jobs=7, parallel=1, Strategy="Hyperband")
+    for number in range(1, 6):
+        bench.step(2)
+        bench.end(number, 0.5, 0.6, 0.7)
+    bench.step(2)
+    bench.say(6, 0.1, 0.1, 0.1)
+    bench.step(4)
+    assert "finished" not in bench.children()[5]["decision"]
 
 
 def test_a_grid_runs_each_combination_once(bench: Bench) -> None:

@@ -232,6 +232,16 @@ def test_a_finished_job_tells_its_times_and_last_metrics(context: Context) -> No
     assert described["ModelArtifacts"] == {"S3ModelArtifacts": "s3://data/m.tar.gz"}
 
 
+def test_a_metric_that_ended_in_no_number_has_no_final_value(context: Context) -> None:
+    training.create(context, REQUEST)
+    end(context, "job-1", final_metrics={"loss": [None, 9.0], "f1": [0.5, 8.0]})
+    described = training.describe_job(context, {"TrainingJobName": "job-1"})
+    assert [entry["MetricName"] for entry in described["FinalMetricDataList"]] == ["f1"]
+    training.create(context, {**REQUEST, "TrainingJobName": "job-2"})
+    end(context, "job-2", final_metrics={"loss": [None, 9.0]})
+    assert "FinalMetricDataList" not in training.describe_job(context, {"TrainingJobName": "job-2"})
+
+
 def test_lists_are_newest_first_and_page(context: Context) -> None:
     for number in range(5):
         training.create(context, {**REQUEST, "TrainingJobName": f"job-{number}"})

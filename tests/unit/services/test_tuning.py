@@ -381,6 +381,25 @@ def test_a_running_child_is_shown_as_it_is_now(context: Context) -> None:
     }
 
 
+def test_a_child_that_diverged_has_no_value_and_says_so(context: Context) -> None:
+    tuning.create(context, REQUEST)
+    good, gone = child(1, 0.8), child(2)
+    settle(
+        context,
+        "study",
+        "InProgress",
+        children={"study-001-a": good, "study-002-b": {**gone, "diverged": True, "reason": "ended in nan"}},
+    )
+    found = described(context)
+    assert found["BestTrainingJob"]["TrainingJobName"] == "study-001-a"
+    assert found["ObjectiveStatusCounters"] == {"Succeeded": 1, "Pending": 0, "Failed": 1}
+    answer = tuning_list.list_children(context, {"HyperParameterTuningJobName": "study"})
+    second = answer["TrainingJobSummaries"][1]
+    assert (second["TrainingJobStatus"], second["ObjectiveStatus"]) == ("Completed", "Failed")
+    assert second["FailureReason"] == "ended in nan"
+    assert "FinalHyperParameterTuningJobObjectiveMetric" not in second
+
+
 def test_children_are_listed_by_name_unless_asked_otherwise(context: Context) -> None:
     tuning.create(context, REQUEST)
     values = [0.5, None, 0.9, 0.7, 0.7]

@@ -68,6 +68,10 @@ def test_not_a_number_is_worse_than_any() -> None:
     assert decision is not None and decision.stop
 
 
-def test_curves_with_gaps_are_left_out_of_the_median() -> None:
-    decision = decide([0.2, 0.49], [*FIVE, child(math.nan, 0.9)], maximize=True)
-    assert decision is not None and decision.jobs == 5
+def test_gaps_of_a_curve_are_skipped_unless_it_ends_in_one() -> None:
+    back, gone = child(math.nan, 0.9, 0.9), child(0.9, math.nan, math.inf)
+    decision = decide([0.2, 0.49], [*FIVE, back, gone], maximize=True)
+    assert decision is not None and decision.jobs == 6
+    assert decision.threshold == 0.55  # of 0.3, 0.4, 0.5, 0.6, 0.7 and 0.9
+    first = decide([0.2], [*FIVE, back, gone], maximize=True)
+    assert first is not None and first.jobs == 6  # before it was gone the one is as good as any
