@@ -12,6 +12,9 @@
       outcome.json     how it ended; appears by rename, last of all, and never changes
       ml/              the program's /opt/ml
 
+A job of several hosts has one such folder a host, `<folder>/algo-1` to `<folder>/algo-n`, each with an agent of its
+own; nothing else lies in `<folder>` then.
+
 Every file grows by whole lines or appears by rename, so a reader may look at any moment; a last line without its
 newline is still being written.
 """
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,6 +42,11 @@ ML = "ml"
 
 GRACE_S = 120.0
 
+MARK = "CLARY_JOB"
+"""Every process of a job carries this variable, so that what is left behind can be found; `mark` is its value."""
+
+Work = Literal["training", "processing"]
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:
@@ -51,6 +60,27 @@ class Channel:
     record_wrapper: str = "None"
     content_type: str | None = None
     compression: str = "None"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Objects to bring to `local_path`, a directory as the program sees it."""
+
+    name: str
+    s3_uri: str
+    local_path: str
+    s3_data_type: Literal["S3Prefix", "ManifestFile"] = "S3Prefix"
+    distribution: str = "FullyReplicated"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A directory, as the program sees it, whose files go to S3: at the end, or also while the program runs."""
+
+    name: str
+    s3_uri: str
+    local_path: str
+    continuous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +112,21 @@ class Plan:
     """All an agent needs to know. Durations are seconds, sizes bytes.
 
     `python` is the interpreter whose packages the program sees; `sandbox` the confinement: the command line of
-    bubblewrap up to the program (see `runners.sandbox`), empty for none.
+    bubblewrap up to the program (see `runners.sandbox`), empty for none. `documents` are JSON files that the program
+    finds, by their paths below /opt/ml. Which of the other fields count depends on the kind of `work`.
     """
 
     job_name: str
     job_arn: str
     access: Access
     python: str
-    hyperparameters: Mapping[str, str]
-    channels: Sequence[Channel]
-    output_s3_uri: str
+    work: Work = "training"
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    channels: Sequence[Channel] = ()
+    output_s3_uri: str = ""
+    inputs: Sequence[Input] = ()
+    outputs: Sequence[Output] = ()
+    documents: Mapping[str, Any] = field(default_factory=dict)
     host: str = "algo-1"
     hosts: Sequence[str] = ("algo-1",)
     instance_type: str = "local"
@@ -116,7 +151,8 @@ class Outcome:
     """How a job ended. `status` and `secondary` are SageMaker's words; `reason` goes to FailureReason.
 
     `started` is when the instance was ready (billing starts), `ended` when all was uploaded; None where
-    the job did not get that far. `artifacts` is the S3 URI of the model, if one was uploaded.
+    the job did not get that far. `artifacts` is the S3 URI of the model, if one was uploaded; `message` what a
+    processing program said of its end.
     """
 
     status: Literal["Completed", "Failed", "Stopped"]
@@ -127,7 +163,19 @@ class Outcome:
     started: float | None = None
     ended: float | None = None
     artifacts: str | None = None
+    message: str | None = None
     notes: Sequence[str] = ()
+
+
+def mark(folder: Path) -> str:
+    """The name of a job folder; that of a host's needs the job's before it."""
+    is_host = re.fullmatch(r"algo-\d+", folder.name)
+    return f"{folder.parent.name}/{folder.name}" if is_host else folder.name
+
+
+def host_folder(folder: Path, host: str, hosts: Sequence[str]) -> Path:
+    """Where a host of the job lives: in the job's folder itself if it is the only one."""
+    return folder / host if len(hosts) > 1 else folder
 
 
 def write_document(path: Path, document: Mapping[str, Any], *, mode: int = 0o600) -> None:
@@ -149,6 +197,8 @@ def read_plan(folder: Path) -> Plan:
     raw = json.loads((folder / PLAN).read_text("utf-8"))
     raw["access"] = Access(**raw["access"])
     raw["channels"] = [Channel(**channel) for channel in raw["channels"]]
+    raw["inputs"] = [Input(**entry) for entry in raw["inputs"]]
+    raw["outputs"] = [Output(**entry) for entry in raw["outputs"]]
     raw["metric_definitions"] = [MetricDefinition(**entry) for entry in raw["metric_definitions"]]
     if raw["checkpoints"] is not None:
         raw["checkpoints"] = Checkpoints(**raw["checkpoints"])

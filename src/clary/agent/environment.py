@@ -6,12 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from clary.agent.contract import Plan
+from clary.agent.contract import MARK, Plan, mark
 from clary.agent.layer import Base
 from clary.agent.places import Places
-
-MARK = "CLARY_JOB"
-"""In every process of a job; its value is the name of the job's folder, so that what is left behind can be found."""
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED = (
@@ -21,8 +18,11 @@ _PASSED = (
 _PASSED_PREFIXES = ("LC_", "HF_", "TRANSFORMERS_", "NVIDIA_", "OMP_", "MKL_", "PIP_", "UV_")
 
 
-def program_environment(plan: Plan, places: Places, base: Base, outside: Mapping[str, str]) -> dict[str, str]:
-    """`outside` is the agent's own environment, of which only harmless names are passed on.
+def program_environment(
+    plan: Plan, places: Places, base: Base, outside: Mapping[str, str], own: Mapping[str, str]
+) -> dict[str, str]:
+    """`outside` is the agent's own environment, of which only harmless names are passed on; `own` are those of the
+    kind of work.
 
     The user's Environment comes last: as in SageMaker it wins over all of these, but for the mark.
     """
@@ -40,10 +40,7 @@ def program_environment(plan: Plan, places: Places, base: Base, outside: Mapping
         "PYTHONIOENCODING": "utf-8",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
-        "TRAINING_JOB_NAME": plan.job_name,
-        "TRAINING_JOB_ARN": plan.job_arn,
         "SAGEMAKER_METRICS_DIRECTORY": f"{places.seen_ml}/output/metrics/sagemaker",
-        "SAGEMAKER_BASE_DIR": places.seen_ml,
     }
     variables.setdefault("OMP_NUM_THREADS", str(plan.cpus))
     # Threads that spin while they wait take the cores from whoever they wait for: on a busy machine training was
@@ -51,8 +48,8 @@ def program_environment(plan: Plan, places: Places, base: Base, outside: Mapping
     variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if plan.gpus or has_gpus():
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, plan.gpus))
-    variables |= _access(plan)
-    return variables | dict(plan.environment) | {MARK: places.folder.name}
+    variables |= _access(plan) | dict(own)
+    return variables | dict(plan.environment) | {MARK: mark(places.folder)}
 
 
 def _access(plan: Plan) -> dict[str, str]:

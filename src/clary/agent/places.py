@@ -63,17 +63,9 @@ class Places:
         straight = os.path.join(os.path.realpath(self.ml), name)  # noqa: PTH118 - compared as text
         return path if os.path.realpath(path) == straight and path.exists() else None
 
-    def make(self) -> None:
-        for name in (
-            "input/config",
-            "input/data",
-            "model",
-            "output/data",
-            "output/metrics/sagemaker",
-            "output/intermediate",
-            "code",
-            "checkpoints",
-        ):
+    def make(self, *names: str) -> None:
+        """Makes the folders that every job has, and those below /opt/ml that are named."""
+        for name in (*names, "output/metrics/sagemaker"):
             (self.ml / name).mkdir(parents=True, exist_ok=True)
         for path in (self.env, self.folder / "tmp", self.folder / contract.LOGS):
             path.mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clary.agent.contract import Channel, Plan
+from clary.agent.contract import Channel, Input, Plan
 from clary.agent.faults import ClientFault
 from clary.agent.places import Places
 from clary.agent.s3 import S3, Location, parse_uri
 
 _THREADS = 6
 _INTERFACE = "eth0"
+
+Source = Channel | Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,20 @@ def resource_config(plan: Plan) -> dict[str, Any]:
     }
 
 
-def bring_inputs(s3: S3, plan: Plan, places: Places) -> None:
-    """Raises ClientFault for what cannot be found or placed, Interrupted, and what `S3.get` raises."""
+def bring_channels(s3: S3, plan: Plan, places: Places) -> None:
+    """Raises as `bring_source`."""
     for channel in plan.channels:
         folder = places.ml / "input/data" / channel.name
-        folder.mkdir(parents=True, exist_ok=True)
-        items = _share(_find(s3, channel), channel, plan)
-        bring(s3, items, folder, f"channel {channel.name!r}")
+        bring_source(s3, channel, plan, folder=folder, whose=f"channel {channel.name!r}")
+
+
+def bring_source(s3: S3, source: Source, plan: Plan, *, folder: Path, whose: str) -> None:
+    """This host's share of the source's objects, into `folder`. `whose` names the source in messages.
+
+    Raises ClientFault for what cannot be found or placed, Interrupted, and what `S3.get` raises.
+    """
+    _make(folder, whose)
+    bring(s3, _share(_find(s3, source, whose), source, plan), folder, whose)
 
 
 def bring(s3: S3, items: Sequence[Item], folder: Path, whose: str) -> None:
@@ -95,10 +104,10 @@ def relative_path(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def _find(s3: S3, channel: Channel) -> list[Item]:
-    if channel.s3_data_type == "ManifestFile":
-        return _read_manifest(s3, channel)
-    place = parse_uri(channel.s3_uri)
+def _find(s3: S3, source: Source, whose: str) -> list[Item]:
+    if source.s3_data_type == "ManifestFile":
+        return _read_manifest(s3, source, whose)
+    place = parse_uri(source.s3_uri)
     items = []
     for entry in s3.list(place):
         path = relative_path(entry.key, place.key)
@@ -106,19 +115,19 @@ def _find(s3: S3, channel: Channel) -> list[Item]:
             items.append(Item(Location(place.bucket, entry.key), path))
     if not items:
         raise ClientFault(
-            f'No S3 objects found under S3 URL "{channel.s3_uri}" given in input data source (channel '
-            f"{channel.name!r}). Please ensure that the bucket exists and that objects exist under that S3 prefix."
+            f'No S3 objects found under S3 URL "{source.s3_uri}" given in input data source '
+            f"({whose}). Please ensure that the bucket exists and that objects exist under that S3 prefix."
         )
     return items
 
 
-def _read_manifest(s3: S3, channel: Channel) -> list[Item]:
+def _read_manifest(s3: S3, source: Source, whose: str) -> list[Item]:
     fault = ClientFault(
-        f"The manifest {channel.s3_uri} of channel {channel.name!r} is not valid: it must be a JSON array whose first "
+        f"The manifest {source.s3_uri} of {whose} is not valid: it must be a JSON array whose first "
         'element is {"prefix": "s3://bucket/..."} and whose other elements are keys relative to that prefix.'
     )
     try:
-        document = json.loads(s3.read(parse_uri(channel.s3_uri)))
+        document = json.loads(s3.read(parse_uri(source.s3_uri)))
         prefix, names = document[0]["prefix"], document[1:]
     except (ValueError, LookupError, TypeError, RecursionError):
         raise fault from None
@@ -128,11 +137,11 @@ def _read_manifest(s3: S3, channel: Channel) -> list[Item]:
     return [Item(Location(base.bucket, base.key + name), name) for name in names]
 
 
-def _share(items: list[Item], channel: Channel, plan: Plan) -> list[Item]:
+def _share(items: list[Item], source: Source, plan: Plan) -> list[Item]:
     """ShardedByS3Key gives each host about its part of the objects."""
-    if channel.distribution != "ShardedByS3Key" or len(plan.hosts) < 2:
+    if source.distribution != "ShardedByS3Key" or len(plan.hosts) < 2:
         return items
-    hosts = sorted(plan.hosts)
+    hosts = list(plan.hosts)
     return items[hosts.index(plan.host) :: len(hosts)]
 
 

@@ -49,7 +49,7 @@ def make_program(plan: Plan, places: Places, s3: S3) -> Program:
 
 
 def _program(plan: Plan, places: Places, s3: S3) -> Program:
-    _refuse_unreachable(plan, places)
+    refuse_unreachable(plan, places)
     if plan.entrypoint:
         cwd = "/" if places.confined else str(places.ml)
         return Program([Step([*plan.entrypoint, *plan.arguments], cwd)], {})
@@ -156,7 +156,7 @@ def _is_command(entry_point: str) -> bool:
     return not entry_point.endswith((".py", ".sh")) and "/" not in entry_point
 
 
-def _refuse_unreachable(plan: Plan, places: Places) -> None:
+def refuse_unreachable(plan: Plan, places: Places) -> None:
     """Without confinement /opt/ml is the machine's, not the job's: a program told to use it would miss its files."""
     if places.owns_opt_ml:
         return

@@ -27,9 +27,6 @@ LAUNCH_LOCK = "launch.lock"
 LAUNCHED = "launched.json"
 AGENT_LOG = "agent.log"
 
-MARK = "CLARY_JOB"
-"""Every process of a job carries this variable; its value is the name of the job's folder."""
-
 _KEPT = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "XDG_CACHE_HOME", "TOKENIZERS_PARALLELISM"),
@@ -86,7 +83,7 @@ class LocalRunner:
 
     def clear(self, folder: Path) -> None:
         """Raises TimeoutError when a process withstands SIGKILL (stuck in the kernel) for `clear_s`."""
-        mark = f"{MARK}={folder.name}".encode()
+        mark = f"{contract.MARK}={contract.mark(folder)}".encode()
         agent = agent_of(folder)
         # looked for while the agent lives: once it is gone its children are nobody's
         left = family(agent, mark=mark)
@@ -112,7 +109,7 @@ class LocalRunner:
         return plan
 
     def _start(self, folder: Path) -> None:
-        environment = {**self._environment, MARK: folder.name}
+        environment = {**self._environment, contract.MARK: contract.mark(folder)}
         try:
             with open(folder / AGENT_LOG, "ab", opener=_private) as log:
                 process = subprocess.Popen(

@@ -10,15 +10,15 @@ from clary.agent.contract import Channel
 from clary.agent.faults import ClientFault, Interrupted
 from clary.agent.places import Places
 from clary.agent.s3 import S3
-from clary.agent.stage import bring_inputs, relative_path, write_configuration
+from clary.agent.stage import bring_channels, relative_path, write_configuration
 
 
 def bring(job: Any, *channels: Channel, **changes: Any) -> Path:
     plan = job.plan(channels=channels, **changes)
     places = Places(job.folder, confined=False)
-    places.make()
+    places.make("input/config")
     with S3(plan.access) as client:
-        bring_inputs(client, plan, places)
+        bring_channels(client, plan, places)
     return places.ml / "input/data"
 
 
@@ -117,7 +117,7 @@ def test_a_stop_ends_the_download(job: Any, tmp_path: Path) -> None:
     job.s3.bucket["d/a"] = b"1"
     plan = job.plan(channels=[Channel("c", "s3://bucket/d/")])
     with S3(plan.access, interrupted=lambda: True) as client, pytest.raises(Interrupted):
-        bring_inputs(client, plan, Places(tmp_path, confined=False))
+        bring_channels(client, plan, Places(tmp_path, confined=False))
 
 
 def test_the_configuration_files_are_sagemakers(job: Any) -> None:
@@ -126,7 +126,7 @@ def test_the_configuration_files_are_sagemakers(job: Any) -> None:
         channels=channels, hyperparameters={"lr": "5e-05", "n": '"x"'}, instance_type="ml.m5.large"
     )
     places = Places(job.folder, confined=False)
-    places.make()
+    places.make("input/config")
     write_configuration(plan, places)
     config = {path.name: json.loads(path.read_text()) for path in (places.ml / "input/config").iterdir()}
     entry = {

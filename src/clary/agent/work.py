@@ -1,0 +1,60 @@
+"""What kinds of work there are for an agent: what each does before and after its program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from clary.agent.contract import Outcome, Plan
+from clary.agent.places import Places
+from clary.agent.run import Ended
+from clary.agent.s3 import S3
+from clary.agent.story import Story
+from clary.agent.toolkit import Program, Step
+
+DOWNLOADING = "Downloading input data"
+
+
+class Work(Protocol):
+    """In the order of the calls. `running` is the status while the program runs and `message` what is told of it;
+    `uploading` is told afterwards, and `out_of_time` when the program is ended for its time; `variables` are the
+    environment's own to the kind."""
+
+    running: str
+    message: str
+    uploading: str
+    out_of_time: str
+
+    @property
+    def variables(self) -> Mapping[str, str]: ...
+
+    def stage(self, s3: S3) -> Program:
+        """Brings what the program needs. Raises Fault, Interrupted."""
+        ...
+
+    def start(self) -> None:
+        """The program is about to start: copy from now on what is to be copied while it runs."""
+        ...
+
+    def abandon(self) -> None:
+        """The program could not be started. Raises Fault."""
+        ...
+
+    def judge(self, step: Step, ended: Ended) -> Outcome:
+        """How a program that ended by itself did."""
+        ...
+
+    def save(self, outcome: Outcome) -> Outcome:
+        """Uploads what the program left, whatever its outcome. Raises Fault, OSError."""
+        ...
+
+
+def open_work(plan: Plan, places: Places, s3: S3, story: Story) -> Work:
+    """What it takes is imported here: the program starts sooner."""
+    if plan.work == "processing":
+        from clary.agent.processing import Processing
+
+        return Processing(plan, places, s3, story)
+    from clary.agent.training import Training
+
+    return Training(plan, places, s3, story)
