@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clary.errors import ValidationException
@@ -11,12 +11,25 @@ from clary.services.operations import Context, operation
 Request = Mapping[str, Any]
 
 MOST_TAGS = 50
+RESERVED = "aws:"  # in capitals too
+
+
+def faults(request: Request) -> Iterator[str]:
+    """What is wrong with the `Tags` of a request, beyond their shapes: for AddTags and everything that creates."""
+    for index, tag in enumerate(request.get("Tags", ())):
+        if tag["Key"].lower().startswith(RESERVED):
+            yield (
+                f"Tags[{index}].Key {tag['Key']!r} begins with {RESERVED!r}, which is reserved for the service: "
+                "use another key"
+            )
 
 
 @operation("sagemaker", "AddTags")
 def add_tags(context: Context, request: Request) -> Request:
     """Set tags; a key that is there already takes the new value. Answers with all tags."""
     arn = _existing(context, request)
+    if found := list(faults(request)):
+        raise ValidationException("; ".join(found))
     added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
     together = {**context.store.tags(arn), **added}
     if len(together) > MOST_TAGS:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from clary.errors import ValidationException
+from clary.services import tags
 from clary.services.operations import Context
 
 Request = Mapping[str, Any]
@@ -144,7 +145,7 @@ def _program(request: Request) -> Iterator[str]:
 
 
 def _texts(request: Request) -> Iterator[str]:
-    """What becomes a program's arguments and environment cannot hold the character that ends them."""
+    """What becomes a program's arguments and environment must be text that these can hold."""
     algorithm = request.get("AlgorithmSpecification", {})
     texts = {f"Environment.{name}": text for name, text in request.get("Environment", {}).items()}
     for name, text in request.get("HyperParameters", {}).items():
@@ -152,8 +153,17 @@ def _texts(request: Request) -> Iterator[str]:
     for name in ("ContainerEntrypoint", "ContainerArguments"):
         texts[f"AlgorithmSpecification.{name}"] = "".join(algorithm.get(name, ()))
     for where, text in texts.items():
-        if "\0" in text:
-            yield f"{where!r} holds a NUL character, which no program can be given: leave it out"
+        if held := unpassable(text):
+            yield f"{where!r} holds {held}, which no program can be given: leave it out"
+
+
+def unpassable(text: str) -> str | None:
+    """What in a text can be no part of a program's arguments, or None."""
+    if "\0" in text:
+        return "a NUL character"
+    if any("\ud800" <= each <= "\udfff" for each in text):
+        return "half a surrogate pair"
+    return None
 
 
 def _checkpoints(request: Request) -> Iterator[str]:
@@ -199,4 +209,5 @@ RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
     _texts,
     _checkpoints,
     _unsupported,
+    tags.faults,
 )

@@ -25,7 +25,7 @@ SEED_DIGITS = 8
 def create(context: Context, request: Request) -> Request:
     """Write down the study that is wanted, once everything that could fail later was looked at."""
     spec = filled({key: value for key, value in request.items() if key != "Tags"})
-    check(context, spec)
+    check(context, {**spec, "Tags": request.get("Tags", ())})
     now = context.now()
     name = request["HyperParameterTuningJobName"]
     seed = spec["HyperParameterTuningJobConfig"].get("RandomSeed")

@@ -12,7 +12,7 @@ from typing import Any
 
 from clary.domain import studies
 from clary.errors import ValidationException
-from clary.services import training_rules
+from clary.services import tags, training_rules
 from clary.services.operations import Context
 from clary.services.tuning_warmstart import check_warm_start
 from clary.tuning.hyperband import MAX_RESOURCE, RESOURCE_KEYS
@@ -221,7 +221,12 @@ def _ranges(spec: Request, path: str, definition: Request) -> Iterator[str]:
 
 def _each_range(where: str, given: Request) -> Iterator[str]:
     for kind in studies.RANGE_LISTS:
-        for each in given.get(kind, ()):
+        for at, each in enumerate(given.get(kind, ())):
+            texts = [("Name", each["Name"])]
+            texts += [(f"Values[{n}]", value) for n, value in enumerate(each.get("Values", ()))]
+            for field, text in texts:
+                if held := training_rules.unpassable(text):
+                    yield f"{where}.{kind}[{at}].{field} holds {held}, which no program can be given: leave it out"
             try:
                 space_of({kind: [each]})
             except ValidationException as fault:
@@ -237,7 +242,12 @@ def _training(context: Context, spec: Request, path: str, definition: Request) -
     """The faults that every child's own request would have."""
     request = studies.child_request(spec, definition, "child", {})
     found = training_rules.faults_of(context, request)
-    named = [fault.replace("HyperParameters lacks", "StaticHyperParameters lacks") for fault in found]
+    named = [
+        fault.replace(f"'HyperParameters.{studies.OBJECTIVE_PARAMETER}'", "the objective's MetricName")
+        .replace("'HyperParameters.", "'StaticHyperParameters.")
+        .replace("HyperParameters lacks", "StaticHyperParameters lacks")
+        for fault in found
+    ]
     return [f"{path}.{fault}" if fault[0].isupper() else f"{path}: {fault}" for fault in named]
 
 
@@ -248,6 +258,7 @@ RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
     _early_stopping,
     _strategy_config,
     _grid,
+    tags.faults,
 )
 DEFINITION_RULES: tuple[Callable[[Request, str, Request], Iterator[str]], ...] = (
     _objective,

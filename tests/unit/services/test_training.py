@@ -157,6 +157,8 @@ def test_a_taken_name_is_refused_with_the_text_clients_match(context: Context) -
         ("StoppingCondition.MaxRuntimeInSeconds", 29 * 86_400, "more than 28 days"),
         ("StoppingCondition.MaxWaitTimeInSeconds", 7200, "valid with EnableManagedSpotTraining only"),
         ("EnableManagedSpotTraining", True, "MaxWaitTimeInSeconds is required"),
+        ("HyperParameters.a", "\ud83d", "'HyperParameters.a' holds half a surrogate pair"),
+        ("Tags", [{"Key": "aws:x", "Value": ""}], "Tags[0].Key 'aws:x' begins with 'aws:'"),
         ("EnableNetworkIsolation", True, "EnableNetworkIsolation is not supported"),
     ],
 )
@@ -278,5 +280,15 @@ def test_tags_are_set_listed_and_removed(context: Context) -> None:
     many = [{"Key": str(number), "Value": ""} for number in range(51)]
     with pytest.raises(ValidationException, match="50 at most"):
         tags.add_tags(context, {"ResourceArn": arn, "Tags": many})
+
+
+@pytest.mark.parametrize("key", ["aws:x", "AWS:", "Aws:cloudformation:stack"])
+def test_tags_of_the_service_cannot_be_set(context: Context, key: str) -> None:
+    arn = training.create(context, REQUEST)["TrainingJobArn"]
+    given = [{"Key": "sagemaker:user", "Value": "me"}, {"Key": key, "Value": ""}]
+    with pytest.raises(ValidationException, match="reserved for the service") as refusal:
+        tags.add_tags(context, {"ResourceArn": arn, "Tags": given})
+    assert "Tags[1].Key" in refusal.value.message
+    assert context.store.tags(arn) == {"team": "nlp"}
     with pytest.raises(ValidationException, match="not found"):
         tags.list_tags(context, {"ResourceArn": f"{arn}-x"})

@@ -315,6 +315,36 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         changed((f"{RANGES}.AutoParameters", [{"Name": "a", "ValueHint": "1"}])),
         "set Autotune.Mode to Enabled",
     ),
+    (
+        "a parameter that no program can be given",
+        changed((f"{CONTINUOUS}.0.Name", "ra\0te")),
+        r"ContinuousParameterRanges\[0\].Name holds a NUL character",
+    ),
+    (
+        "a value that no program can be given",
+        changed(
+            (f"{RANGES}.CategoricalParameterRanges", [{"Name": "a", "Values": ["1", "\ud800"]}]),
+        ),
+        r"CategoricalParameterRanges\[0\].Values\[1\] holds half a surrogate pair",
+    ),
+    (
+        "a static value that no program can be given",
+        changed(("TrainingJobDefinition.StaticHyperParameters.model", "a\0b")),
+        "'StaticHyperParameters.model' holds a NUL character",
+    ),
+    (
+        "a metric that no program can be given",
+        changed(
+            (f"{CONFIG}.HyperParameterTuningJobObjective.MetricName", "f\0"),
+            ("TrainingJobDefinition.AlgorithmSpecification.MetricDefinitions.0.Name", "f\0"),
+        ),
+        "objective's MetricName holds a NUL character",
+    ),
+    (
+        "a reserved tag",
+        changed(("Tags", [{"Key": "team", "Value": "a"}, {"Key": "AWS:x", "Value": "b"}])),
+        r"Tags\[1\].Key 'AWS:x' begins with 'aws:'",
+    ),
     ("an unknown strategy", changed((f"{CONFIG}.Strategy", "Magic")), "Strategy 'Magic' is unknown"),
 ]
 
