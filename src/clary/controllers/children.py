@@ -25,10 +25,22 @@ class Children:
     store: Store
     account: Account
 
-    def look(self, state: State) -> dict[str, Resource]:
-        """The jobs of the open children that exist."""
-        found = {name: self.store.get(KIND, name) for name in _open(state)}
-        return {name: row for name, row in found.items() if row is not None}
+    def look(self, state: State, seen: dict[str, Resource]) -> dict[str, Resource]:
+        """The jobs of the open children, but for those that were never made.
+
+        `seen` is what the last look gave, and is brought up to date. A job that was there once and is no more was
+        deleted, and only one that has ended can be: it stands as it ended, or as stopped where that was not seen.
+        """
+        found: dict[str, Resource] = {}
+        for name in _open(state):
+            row = self.store.get(KIND, name)
+            if row is None and (name in seen or studies.was_made(state["children"][name])):
+                row = _deleted(name, seen.get(name))
+            if row is not None:
+                found[name] = row
+        seen.clear()
+        seen.update(found)
+        return found
 
     def make(self, study: Resource, state: State, name: str, now: float) -> None:
         """Create the job of a planned child, with the tags that the study has by now."""
@@ -48,6 +60,13 @@ class Children:
             return replace(row, **stopping(row.status, row.state, now=now, why=why))
 
         self.store.update(KIND, name, ask)
+
+
+def _deleted(name: str, last: Resource | None) -> Resource:
+    if last is not None and TRAINING_JOB.is_final(last.status):
+        return last
+    state = {"reason": "Its training job was deleted before its end was noted."}
+    return Resource(KIND, name, arn="", status="Stopped", spec={}, state=state, created=0.0, modified=0.0)
 
 
 def _open(state: State) -> list[str]:

@@ -1,9 +1,14 @@
-"""What a study runs next. Slow (a strategy may think for a third of a second), so never inside a transaction."""
+"""What a study runs next.
+
+A strategy may think for a second, and a plug-in for a minute, so it is never asked in a turn: a turn puts a `Question`,
+some thread works out its `Answer`, which takes nothing but the question, and a later turn adopts that.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,48 +22,87 @@ from clary.tuning.grid import Grid
 from clary.tuning.hyperband import Hyperband
 from clary.tuning.random import Random
 from clary.tuning.requests import Curves, max_resource, observations, space_of
-from clary.tuning.strategy import ENTRY_POINT_GROUP, Strategy, find
+from clary.tuning.strategy import ENTRY_POINT_GROUP, Observation, Strategy, find
 
 State = Mapping[str, Any]
 
-PLANS_A_TURN = 4
+PLANS_AT_ONCE = 4
 
 
-def plan(study: Resource, state: State, curves: Curves, now: float) -> State:
-    """With the next children, as many as there is room for, but PLANS_A_TURN at most."""
-    for _ in range(PLANS_A_TURN):
-        children = state["children"]
-        if sum(map(is_open, children.values())) >= studies.most_parallel(study.spec):
-            break
-        planned = _next(study, state, curves)
-        if planned is None:
-            return exhausted(study, state)
-        number = len(children) + 1
-        name = studies.child_name(study.name, number, created=study.created)
-        state = {**state, "children": {**children, name: {"number": number, **planned, "created": now}}}
-    return state
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What should run next, given the study, its state and what was observed of each of its definitions."""
+
+    study: Resource
+    state: State
+    observed: Sequence[Sequence[Observation]]
 
 
-def exhausted(study: Resource, state: State) -> State:
-    """Marked, once the strategy gives no more although the limit is not reached and nothing could free something."""
-    draws = studies.outcomes(state["children"].values())
-    if "exhausted" in state or len(draws) >= studies.most_jobs(study.spec):
-        return state
-    if any(map(is_open, state["children"].values())):
-        return state
-    return {**state, "exhausted": True}
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The next children, by name. `is_dry`: the strategy has no more to give, as far as the question tells."""
+
+    question: Question
+    planned: Mapping[str, Mapping[str, Any]]
+    is_dry: bool
 
 
-def _next(study: Resource, state: State, curves: Curves) -> dict[str, Any] | None:
+def ask(study: Resource, state: State, curves: Curves) -> Question | None:
+    """None where nothing more can run now."""
     children = state["children"]
+    if sum(map(is_open, children.values())) >= studies.most_parallel(study.spec):
+        return None
+    if not repetitions(children) and _is_spent(study, state):
+        return None
+    count = len(studies.definitions(study.spec))
+    return Question(study, state, [observations(state, index, curves) for index in range(count)])
+
+
+def answer(question: Question) -> Answer:
+    """As many children as there is room for, but PLANS_AT_ONCE at most. May take long."""
+    study, state = question.study, question.state
+    planned: dict[str, dict[str, Any]] = {}
+    room = studies.most_parallel(study.spec) - sum(map(is_open, state["children"].values()))
+    for _ in range(min(room, PLANS_AT_ONCE)):
+        children = {**state["children"], **planned}
+        found = _next(question, children)
+        if found is None:
+            return Answer(question, planned, is_dry=True)
+        number = len(children) + 1
+        planned[studies.child_name(study.name, number, created=study.created)] = {"number": number, **found}
+    return Answer(question, planned, is_dry=False)
+
+
+def adopt(study: Resource, state: State, given: Answer, now: float) -> State:
+    """The state with the children of an answer.
+
+    Children may have ended since the question; none was planned, for that happens here alone.
+    """
+    planned = {name: {**child, "created": now} for name, child in given.planned.items()}
+    if planned:
+        state = {**state, "children": {**state["children"], **planned}}
+    if not given.is_dry or any(map(is_open, state["children"].values())):
+        return state
+    # what has ended since may have freed something
+    has_changed = state["children"] != given.question.state["children"]
+    return state if has_changed or _is_spent(study, state) else {**state, "exhausted": True}
+
+
+def _is_spent(study: Resource, state: State) -> bool:
+    draws = studies.outcomes(state["children"].values())
+    return "exhausted" in state or len(draws) >= studies.most_jobs(study.spec)
+
+
+def _next(question: Question, children: Mapping[str, State]) -> dict[str, Any] | None:
     for child in repetitions(children):
         kept = {key: child[key] for key in ("draw", "definition", "values")}
         return {**kept, "why": "run again: the platform interrupted it"}
-    draws = studies.outcomes(children.values())
-    if state.get("exhausted") or len(draws) >= studies.most_jobs(study.spec):
+    study, state = question.study, {**question.state, "children": children}
+    if _is_spent(study, state):
         return None
+    draws = studies.outcomes(children.values())
     for definition in _in_turn(study, draws):
-        proposal = propose(study, state, definition, len(draws) + 1, curves)
+        proposal = _propose(question, state, definition, len(draws) + 1)
         if proposal is not None:
             return {"draw": len(draws) + 1, "definition": definition, **proposal}
     return None
@@ -70,18 +114,18 @@ def _in_turn(study: Resource, draws: Mapping[int, State]) -> list[int]:
     return sorted(indexes, key=lambda index: sum(c["definition"] == index for c in draws.values()))
 
 
-def propose(study: Resource, state: State, index: int, draw: int, curves: Curves) -> dict[str, Any] | None:
+def _propose(question: Question, state: State, index: int, draw: int) -> dict[str, Any] | None:
     """`values` and `why`; None when the strategy has no more to give."""
-    definition = studies.definitions(study.spec)[index]
-    space = space_of(studies.ranges(study.spec, definition))
+    spec = question.study.spec
+    definition = studies.definitions(spec)[index]
     own = [child for child in state["children"].values() if child["definition"] == index]
-    proposals = strategy_of(study.spec, definition).propose(
-        space,
-        observations(state, index, curves),
+    proposals = strategy_of(spec, definition).propose(
+        space_of(studies.ranges(spec, definition)),
+        question.observed[index],
         [child["values"] for child in own if is_open(child)],
         1,
         np.random.default_rng([state["seed"], draw]),
-        maximize=studies.objective(study.spec, definition)["Type"] == "Maximize",
+        maximize=studies.objective(spec, definition)["Type"] == "Maximize",
     )
     if not proposals:
         return None

@@ -5,6 +5,7 @@ A function that changes nothing gives back the same object, so that nothing is w
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +85,16 @@ def open_children(state: State) -> dict[str, Any]:
     return {name: child for name, child in state["children"].items() if is_open(child)}
 
 
+def marked(state: State, rows: Rows) -> State:
+    """With a mark on each open child whose job was seen: where that is gone one day, it is not made again."""
+    new = {
+        name: {**child, "made": True}
+        for name, child in open_children(state).items()
+        if name in rows and not studies.was_made(child)
+    }
+    return {**state, "children": {**state["children"], **new}} if new else state
+
+
 def is_silent(child: State) -> bool:
     """It ended well, and yet gave no value of the objective, not even one that is no number."""
     return child.get("status") == "Completed" and child.get("objective") is None and not child.get("diverged")
@@ -126,19 +137,29 @@ def _failed(study: Resource, state: State, rows: Rows) -> dict[str, Any] | None:
     """Several children and no value: the fault is not one child's. One that gives values gets its chance.
 
     Where there are several definitions, no end comes before a child of each has ended: one's fault is not another's.
+    But definitions that run one program and read it with one regex are one where no value was found.
     """
     children = state["children"]
     if any(value_of(child) is not None for child in children.values()) or _gives_values(study, state, rows):
         return None
+    given = studies.definitions(study.spec)
     tried = {child["definition"] for child in children.values() if not is_open(child)}
-    if len(tried) < len(studies.definitions(study.spec)):
-        return None
-    silent = Counter(child["definition"] for child in children.values() if is_silent(child))
-    if any(count >= SILENT_CHILDREN for count in silent.values()):
-        return end("Failed", "no child gives a value of the objective", silence(state))
-    if len(_failures(children)) >= ATTEMPTS:
+    outputs = [_output(study.spec, definition) for definition in given]
+    if {outputs[index] for index in tried} == set(outputs):
+        silent = Counter(outputs[child["definition"]] for child in children.values() if is_silent(child))
+        if any(count >= SILENT_CHILDREN for count in silent.values()):
+            return end("Failed", "no child gives a value of the objective", silence(state))
+    if len(tried) == len(given) and len(_failures(children)) >= ATTEMPTS:
         return end("Failed", "all children failed", failure_text(state))
     return None
+
+
+def _output(spec: State, definition: State) -> str:
+    """What a definition's children print and what is looked for in it: equal where one tells of the other."""
+    fixed = definition.get("StaticHyperParameters", {})
+    program = [fixed.get(key) for key in ("sagemaker_program", "sagemaker_submit_directory")]
+    metric = studies.objective(spec, definition)["MetricName"]
+    return json.dumps([metric, definition["AlgorithmSpecification"], *program], sort_keys=True)
 
 
 def _gives_values(study: Resource, state: State, rows: Rows) -> bool:

@@ -6,12 +6,17 @@ the row what it wanted, in the children's rows what became of it, and does what 
     planned   in the study's `children`; its job is made if there is none
     running   its job is there; one that was decided to stop is asked to
     ended     its outcome is in the study's `children`; its job is not read again
+    gone      its job was there and is no more (it was deleted before its end was noted): it ended, and is not run again
+
+What runs next is worked out beside the turns (`proposals`), so that a study that thinks long is stopped as promptly as
+any other, and none waits for it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +24,8 @@ from clary.agent import contract
 from clary.controllers import nearest, studies
 from clary.controllers.children import Children, Curves
 from clary.controllers.decisions import Sight, complete, stop_early
-from clary.controllers.proposals import plan
+from clary.controllers.proposals import Answer, adopt, answer, ask
+from clary.controllers.thinkers import at_once
 from clary.domain.kinds import TUNING_JOB
 from clary.domain.names import Account
 from clary.errors import Fault
@@ -39,22 +45,38 @@ IDLE_S = 5.0
 
 @dataclass(slots=True)
 class Held:
-    """A study under this controller's lease. `faults`: turns that raised."""
+    """A study under this controller's lease.
+
+    `thought`: what becomes of a question that was put. `seen`: jobs of open children as last read, by name.
+    `faults`: turns in a row that raised.
+    """
 
     lease: Lease
     curves: Curves
+    thought: Future[Answer] | None = None
+    seen: dict[str, Resource] = field(default_factory=dict)
     faults: int = 0
+
+    def give_up_thought(self) -> None:
+        """Nobody waits for the answer any more."""
+        if self.thought is not None:
+            self.thought.cancel()
+        self.thought = None
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the controller works with. `changed` tells the job controller and waiting clients."""
+    """What the controller works with. `changed` tells the job controller and waiting clients.
+
+    `think` has some thread work out an answer; a turn should follow when it is there.
+    """
 
     store: Store
     account: Account
     settings: Settings
     owner: str
     changed: Callable[[], None]
+    think: Callable[[Callable[[], Answer]], Future[Answer]] = at_once
 
 
 @dataclass(slots=True)
@@ -76,7 +98,8 @@ class Tuner:
         for name, held in list(self._held.items()):
             try:
                 self._turn(name, held, now)
-                held.faults = 0
+                if held.thought is None:
+                    held.faults = 0
             except Exception as error:
                 # One study's trouble must not hold up the others; trouble that stays ends the study.
                 log.exception("%s: a turn failed", held.lease.resource.arn)
@@ -102,17 +125,17 @@ class Tuner:
     def _turn(self, name: str, held: Held, now: float) -> None:
         study = self.means.store.get(KIND, name)
         if study is None or TUNING_JOB.is_final(study.status):
-            self._held.pop(name, None)
+            self._drop(name)
             return
         children = Children(self.means.store, self.means.account)
-        rows = children.look(study.state)
+        rows = children.look(study.state, held.seen)
         state = self._decide(held, study, rows, now)
         if "ending" in state and not studies.open_children(state):
             self._apply(held, lambda row: studies.finish(row, state, now), now, keep=False)
-            self._held.pop(name, None)
+            self._drop(name)
             log.info("%s ended: %s", study.arn, state["ending"]["why"])
             return
-        if state is study.state or self._write(held, state, now):
+        if state is study.state or self._write(held, studies.marked(state, rows), now):
             self._carry_out(children, study, state, rows, now)
 
     def _decide(self, held: Held, study: Resource, rows: Mapping[str, Resource], now: float) -> State:
@@ -123,10 +146,20 @@ class Tuner:
         state = studies.ending(study, state, rows, now)
         state = complete(sight, state, now)
         if "ending" in state:
+            held.give_up_thought()
             return studies.drop_unborn(state, rows)
         state = stop_early(sight, state)
-        state = plan(study, state, sight.ended, now)
+        state = self._plan(held, study, state, sight, now)
         return studies.ending(study, state, rows, now)
+
+    def _plan(self, held: Held, study: Resource, state: State, sight: Sight, now: float) -> State:
+        """With the children of the question put before, if its answer is there; else a question is put."""
+        if held.thought is None and (question := ask(study, state, sight.ended)) is not None:
+            held.thought = self.means.think(lambda: answer(question))
+        if held.thought is None or not held.thought.done():
+            return state
+        thought, held.thought = held.thought, None
+        return adopt(study, state, thought.result(), now)
 
     def _explain(self, job: Resource, metric: str) -> str:
         """Why a job that ended well gave no value of the objective."""
@@ -169,6 +202,11 @@ class Tuner:
         )
         if row is None:
             log.warning("the lease on %s went to another server", held.lease.resource.arn)
-            self._held.pop(held.lease.resource.name, None)
+            self._drop(held.lease.resource.name)
         self.means.changed()
         return row
+
+    def _drop(self, name: str) -> None:
+        held = self._held.pop(name, None)
+        if held is not None:
+            held.give_up_thought()

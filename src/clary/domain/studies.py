@@ -10,6 +10,7 @@ The state of a study:
         values      tuned hyperparameters, verbatim
         why         in a few words, why these values
         created     seconds since the epoch
+        made        True once its job was seen, as far as there was something else to write since
         decision    why it was stopped, if the study did so: step, value, threshold, jobs, reason; and `finished` of one
                     that came to Hyperband's MaxResource, which has run in full
     and once it has ended
@@ -140,6 +141,11 @@ def child_name(study: str, number: int, *, created: float) -> str:
 def is_open(child: Document) -> bool:
     """True until its end has been noted."""
     return "status" not in child
+
+
+def was_made(child: Document) -> bool:
+    """Whether its job is known to have been there. A child without this may have one too."""
+    return bool(child.get("made"))
 
 
 def last_value(job: Job, metric: str) -> float | None:

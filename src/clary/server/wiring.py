@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from clary.agent.contract import Access
 from clary.controllers.jobs import Jobs, Means
 from clary.controllers.loop import Loop
+from clary.controllers.thinkers import Thinkers
 from clary.controllers.tuner import Means as TunerMeans
 from clary.controllers.tuner import Tuner
 from clary.domain.names import Account
@@ -37,6 +38,8 @@ SERVICES = (
     *("training", "training_list"),
     *("tuning", "tuning_list"),
 )
+
+THINKERS = 4  # studies whose next children are worked out at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +96,22 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         changed=job_changed,
     )
     jobs = Jobs(means)
-    tuner = Tuner(TunerMeans(store, account, settings, owner, changed))
+    thinkers = Thinkers("thinker", THINKERS)
+    tuner = Tuner(TunerMeans(store, account, settings, owner, changed, thinkers.think))
     loops = (Loop("jobs", jobs.step, time.time), Loop("tuner", tuner.step, time.time))
 
     def start() -> None:
         objects.sweep()
         jobs.resume(time.time())
         tuner.resume(time.time())
+        thinkers.start(loops[1].wake)
         for loop in loops:
             loop.start()
 
     def close() -> None:
         for loop in reversed(loops):
             loop.stop()
+        thinkers.stop()
         store.close()
 
     world = World(account, settings, store, objects, time.time, random_hex, changed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from clary.agent.contract import Access, read_plan
 from clary.controllers import jobs, tuner
 from clary.controllers import studies as studies_controller
 from clary.controllers.jobs import Jobs
+from clary.controllers.thinkers import Thinkers, at_once
 from clary.controllers.tuner import Tuner
 from clary.domain import studies
 from clary.domain.names import Account
@@ -47,7 +51,7 @@ class Bench:
         self.account = Account("123456789012", "us-east-1")
         self.start()
 
-    def start(self, owner: str = "home-1") -> None:
+    def start(self, owner: str = "home-1", think: Any = at_once) -> None:
         """New controllers, as after the start of a server."""
         self.jobs = Jobs(
             jobs.Means(
@@ -63,7 +67,7 @@ class Bench:
                 changed=lambda status: None,
             )
         )
-        self.tuner = Tuner(tuner.Means(self.store, self.account, self.settings, owner, lambda: None))
+        self.tuner = Tuner(tuner.Means(self.store, self.account, self.settings, owner, lambda: None, think))
         self.jobs.resume(self.clock.now)
         self.tuner.resume(self.clock.now)
 
@@ -385,17 +389,23 @@ def test_a_child_without_a_value_is_told_and_the_second_ends_the_study(bench: Be
     assert bench.study().state["ending"]["reason"] == first["reason"]
 
 
+def split(bench: Bench, **second: Any) -> None:
+    """Give the study a second training definition, with changes of the first's algorithm."""
+
+    def of_two_definitions(row: Resource) -> Resource:
+        one = row.spec["TrainingJobDefinition"]
+        two = {**one, "AlgorithmSpecification": {**one["AlgorithmSpecification"], **second}}
+        return replace(row, spec={**row.spec, "TrainingJobDefinitions": [one, two]})
+
+    bench.store.update(KIND, "study", of_two_definitions)
+
+
 @pytest.mark.parametrize("broken", [{}, {"status": "Failed", **BROKEN}])
 def test_a_broken_definition_does_not_end_the_study_before_another_was_tried(
     bench: Bench, broken: dict[str, Any]
 ) -> None:
     bench.create(jobs=14, parallel=7)
-
-    def of_two_definitions(row: Resource) -> Resource:
-        one = row.spec["TrainingJobDefinition"]
-        return replace(row, spec={**row.spec, "TrainingJobDefinitions": [one, one]})
-
-    bench.store.update(KIND, "study", of_two_definitions)
+    split(bench, TrainingImage="another")
     bench.step(3)
     for _ in range(2):
         for child in bench.children():
@@ -408,6 +418,18 @@ def test_a_broken_definition_does_not_end_the_study_before_another_was_tried(
     bench.end(2, 0.5)
     bench.step(3)
     assert bench.study().status == "InProgress"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_one_definition_shows_of_a_regex_is_known_of_its_like(bench: Bench, shared: bool) -> None:
+    bench.create(jobs=9, parallel=3)
+    split(bench, **({} if shared else {"MetricDefinitions": [{"Name": "f1", "Regex": "F1: (.+)"}]}))
+    bench.step(2)
+    assert [child["definition"] for child in bench.children()] == [0, 1, 0]
+    bench.end(1)
+    bench.end(3)
+    bench.step(4)
+    assert bench.study().status == ("Failed" if shared else "InProgress")
 
 
 @pytest.mark.parametrize(
@@ -470,6 +492,46 @@ def test_a_value_that_is_no_number_can_be_judged_and_kept(bench: Bench, rule: st
     assert (child["status"], child["decision"]["value"]) == ("Stopped", None)
     assert "nan" in child["decision"]["reason"]
     assert child["diverged"] is True
+
+
+def delete(bench: Bench, number: int) -> None:
+    assert bench.store.delete(JOB, bench.row(number).name)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_child_deleted_before_its_end_was_noted_has_ended(bench: Bench, restarted: bool) -> None:
+    bench.create(jobs=3, parallel=2)
+    bench.step(2)
+    if restarted:  # what the next controller knows is in the study's row
+        bench.end(2, 0.5)
+        bench.step(2)
+        bench.start()
+    bench.end(1, 0.7)
+    bench.jobs.step(bench.clock.advance(0.1))
+    delete(bench, 1)
+    bench.finish()
+    first = bench.children()[0]
+    assert (first["status"], first.get("objective")) == ("Stopped", None)
+    assert "deleted" in first["reason"]
+    assert bench.study().status == "Completed"
+    assert [row.state["tuning"]["number"] for row in bench.rows()] == [2, 3]
+
+
+def test_a_child_deleted_after_its_end_was_seen_counts_as_it_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.create(jobs=2, parallel=1)
+    bench.step(2)
+    bench.end(1, 0.7)
+    bench.jobs.step(bench.clock.advance(0.1))
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "apply", lambda *given, **named: 1 / 0)
+        bench.tuner.step(bench.clock.advance(0.1))
+    delete(bench, 1)
+    bench.finish()
+    first = bench.children()[0]
+    assert (first["status"], first["objective"]) == ("Completed", 0.7)
+    assert len(bench.children()) == 2
 
 
 def test_one_silent_child_among_others_is_no_harm(bench: Bench) -> None:
@@ -617,26 +679,146 @@ class Corners:
 """
 
 
-def test_a_strategy_may_come_from_a_plug_in(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    installed = tmp_path / "site"
-    (installed / "corners-1.dist-info").mkdir(parents=True)
-    (installed / "corners-1.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: corners\nVersion: 1\n"
-    )
-    (installed / "corners-1.dist-info" / "entry_points.txt").write_text(
-        "[clary.strategies]\nCorners = corners:Corners\n"
-    )
-    (installed / "corners.py").write_text(PLUG_IN)
-    monkeypatch.syspath_prepend(str(installed))
-    bench.create(jobs=3, Strategy="Corners")
+@pytest.fixture
+def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
+    """Installs a strategy class with its source; gives its name."""
+
+    def install(name: str, source: str) -> str:
+        module = name.lower()
+        facts = tmp_path / "site" / f"{module}-1.dist-info"
+        facts.mkdir(parents=True)
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+        (facts / "entry_points.txt").write_text(f"[clary.strategies]\n{name} = {module}:{name}\n")
+        (facts.parent / f"{module}.py").write_text(source)
+        monkeypatch.syspath_prepend(str(facts.parent))
+        return name
+
+    return install
+
+
+def test_a_strategy_may_come_from_a_plug_in(bench: Bench, plug_in: Callable[[str, str], str]) -> None:
+    bench.create(jobs=3, Strategy=plug_in("Corners", PLUG_IN))
     bench.finish()
     assert [(c["values"]["rate"], c["why"]) for c in bench.children()] == [
         ("0.0", "a corner"),
         ("1.0", "a corner"),
         ("0.0", "a corner"),
     ]
+
+
+SLOW = """
+import threading
+from clary.tuning.strategy import Proposal
+
+begun, go = threading.Semaphore(0), threading.Semaphore(0)
+
+class Slow:
+    def propose(self, space, history, pending, n, rng, *, maximize):
+        begun.release()
+        assert go.acquire(timeout=60)
+        return [Proposal({"rate": str(len(history) / 10)}, "at last")]
+"""
+
+
+@dataclass
+class Slow:
+    """A strategy that thinks until it is let go."""
+
+    begun: threading.Semaphore
+    go: threading.Semaphore
+    woken: threading.Semaphore
+
+    def wait_for_thought(self) -> None:
+        assert self.begun.acquire(timeout=20)
+
+    def let_go(self, proposals: int = 1) -> None:
+        self.go.release(proposals)
+        assert self.woken.acquire(timeout=20)
+
+
+@pytest.fixture
+def slow(bench: Bench, plug_in: Callable[[str, str], str]) -> Iterator[Slow]:
+    """The bench with a thread that thinks, and the strategy Slow."""
+    plug_in("Slow", SLOW)
+    module = importlib.import_module("slow")
+    woken = threading.Semaphore(0)
+    thinkers = Thinkers("test", 2)
+    thinkers.start(woken.release)
+    bench.start(think=thinkers.think)
+    yield Slow(module.begun, module.go, woken)
+    thinkers.stop()
+    module.go.release(9)
+    sys.modules.pop("slow")
+
+
+def test_a_study_that_thinks_holds_up_no_other(bench: Bench, slow: Slow) -> None:
+    bench.create("thinks", Strategy="Slow")
+    bench.step()
+    slow.wait_for_thought()
+    bench.create("other", jobs=9, parallel=2)
+    for count in (2, 3):
+        bench.step()
+        assert slow.woken.acquire(timeout=20)
+        bench.step(2)
+        assert len(bench.rows("other")) == count
+        folder = bench.settings.jobs / bench.rows("other")[0].state["folder"]
+        bench.runner.metric(folder, "f1", 0.5)
+        bench.runner.end(folder)
+        bench.step()
+    bench.store.update(KIND, "other", lambda row: replace(row, status="Stopping"))
+    bench.step(4)
+    assert bench.study("other").status == "Stopped"
+    assert bench.children("thinks") == []
+
+
+def test_a_study_that_thinks_is_stopped_itself(bench: Bench, slow: Slow) -> None:
+    bench.create(Strategy="Slow", parallel=2)
+    bench.step()
+    slow.let_go(2)
+    bench.step(2)
+    bench.end(1, 0.5)
+    bench.step(2)
+    bench.store.update(KIND, "study", lambda row: replace(row, status="Stopping"))
+    bench.step(4)
+    assert bench.study().status == "Stopped"
+    slow.let_go()
+    bench.step()
+    assert len(bench.rows()) == 2
+
+
+def test_what_ends_while_a_study_thinks_is_noted_at_once(bench: Bench, slow: Slow) -> None:
+    bench.create(Strategy="Slow", parallel=2)
+    bench.step()
+    slow.let_go(2)
+    bench.step(2)
+    bench.end(2, 0.2)
+    bench.step(2)
+    bench.end(1, 0.5)
+    bench.step(2)
+    assert [child.get("objective") for child in bench.children()] == [0.5, 0.2]
+    slow.let_go()
+    bench.step(2)
+    third = bench.children()[2]
+    assert (third["number"], third["draw"], third["why"]) == (3, 3, "at last")
+    assert third["values"] == {
+        "rate": "0.1"
+    }  # of one observation: the question was put before the other came
+    assert len(bench.rows()) == 3
+
+
+def test_an_error_of_a_thought_ends_only_its_study(
+    bench: Bench, slow: Slow, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.create(Strategy="NobodyHasThis")
+    bench.create("good", jobs=1)
+    for _ in range(5):
+        bench.step()
+        assert slow.woken.acquire(timeout=20)
+        bench.step()
+    bench.step(4)
+    assert bench.study().status == "Failed"
+    assert "NobodyHasThis" in bench.study().state["ending"]["reason"]
+    assert len(bench.rows("good")) == 1
 
 
 def test_another_server_takes_over_only_when_the_lease_has_ended(bench: Bench) -> None:
