@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clary.analytics import style
+from clary.analytics.axis import Axis
 from clary.analytics.reading import Child, Study
 
 View = dict[str, Any]
@@ -17,7 +18,7 @@ View = dict[str, Any]
 MANY = 150  # children, beyond which marks get smaller and lines fainter
 
 
-def row_of(study: Study, child: Child) -> dict[str, Any]:
+def row_of(study: Study, child: Child, axis: Axis) -> dict[str, Any]:
     algorithm = study.definitions[child.definition]
     said = ", ".join(f"{name} = {value}" for name, value in child.values.items())
     return {
@@ -26,7 +27,8 @@ def row_of(study: Study, child: Child) -> dict[str, Any]:
         "outcome": child.outcome,
         "algorithm": algorithm.name or "",
         "objective": child.objective,
-        "at": objective_domain(study)[0] if child.objective is None else child.objective,
+        "at": axis.place(child.objective),
+        "outside": axis.side(child.objective),
         "values": said,
         "why": child.why,
     }
@@ -75,16 +77,20 @@ def label_beside(text: str, number: int, place: View, *, right: bool, over: bool
     }
 
 
-def objective_domain(study: Study) -> list[float]:
-    """Of every axis that shows the objective: all jobs and all predicted means (a band may reach beyond)."""
-    measured = [child.objective for child in study.children if child.objective is not None]
-    believed = [
-        value
-        for definition in study.definitions
-        for response in definition.responses.values()
-        for value in response.mean
+def outliers(axis: Axis, encoding: View) -> list[View]:
+    """An arrow at the edge for each job that lies beyond it; its tooltip tells the value itself."""
+    if not axis.outliers:
+        return []
+    plain = {channel: look for channel, look in encoding.items() if channel != "shape"}
+    arrow = {"type": "point", "shape": "arrow", "filled": True, "size": 260}
+    return [
+        {
+            "transform": [{"filter": f"datum.outside == '{side}'"}],
+            "mark": {**arrow, "angle": angle, "yOffset": inwards},
+            "encoding": plain,
+        }
+        for side, angle, inwards in (("above", 0, 8), ("below", 180, -8))
     ]
-    return style.span([*measured, *believed])
 
 
 def mark_size(children: int) -> int:

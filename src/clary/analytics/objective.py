@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from clary.analytics import style
+from clary.analytics.axis import Axis, axis_of
 from clary.analytics.marks import (
     View,
     by_algorithm,
     by_outcome,
     label_beside,
     mark_size,
-    objective_domain,
+    outliers,
     ring_around,
     row_of,
     tooltips,
@@ -21,6 +22,7 @@ from clary.analytics.marks import (
 from clary.analytics.reading import Child, Parameter, Response, Study, shown
 
 UNITS = ((2 * 86400.0, 86400.0, "days"), (2 * 3600.0, 3600.0, "hours"), (120.0, 60.0, "minutes"))
+SUBTITLE = "line: the best so far; jobs that gave no value stand on the lower edge"
 GOLDEN = 0.618033988749895
 BAND = {"color": style.SKY, "opacity": 0.3, "clip": True}
 MEAN = {"color": style.INK, "strokeWidth": 1.5, "clip": True}
@@ -28,7 +30,8 @@ MEAN = {"color": style.INK, "strokeWidth": 1.5, "clip": True}
 
 def history(study: Study) -> View:
     """The objective of each child when it ended, and the best until then."""
-    rows, unit = timeline(study)
+    axis = axis_of(study)
+    rows, unit = timeline(study, axis)
     several = len(study.definitions) > 1
     colour = by_algorithm(study) if several else by_outcome(study.children)["color"]
     height, size = 240, mark_size(len(study.children))
@@ -45,22 +48,24 @@ def history(study: Study) -> View:
         "tooltip": tooltips(study),
     }
     value = {
-        "field": "objective",
+        "field": "at",
         "type": "quantitative",
         "title": study.metric,
-        "scale": {"domain": objective_domain(study), "nice": False, "zero": False},
+        "scale": {"domain": axis.domain, "nice": False, "zero": False},
     }
     best = study.best
     layers: list[View] = [
         {
             "transform": [{"filter": "isValid(datum.best)"}],
             "mark": {"type": "line", "interpolate": "step-after", "color": style.INK, "strokeWidth": 1.5},
-            "encoding": {"x": when, "y": {**value, "field": "best"}, "order": {"field": "when"}},
+            "encoding": {"x": when, "y": {**value, "field": "line"}, "order": {"field": "when"}},
         },
         {
+            "transform": [{"filter": "datum.outside == ''"}],
             "mark": {"type": "point", "filled": True, "size": size, "fillOpacity": 0.85},
-            "encoding": {**marks, "y": {**value, "field": "at"}},
+            "encoding": {**marks, "y": value},
         },
+        *outliers(axis, {**marks, "y": value}),
     ]
     if best is not None:
         early = any(row["number"] == best.number and row["when"] < 0.12 * rows[-1]["when"] for row in rows)
@@ -72,7 +77,7 @@ def history(study: Study) -> View:
     return {
         "title": {
             "text": f"{study.metric} over time",
-            "subtitle": "line: the best so far; jobs that gave no value stand on the lower edge",
+            "subtitle": "; ".join(filter(None, (SUBTITLE, axis.told()))),
         },
         "width": style.WIDTH,
         "height": height,
@@ -81,8 +86,11 @@ def history(study: Study) -> View:
     }
 
 
-def timeline(study: Study) -> tuple[list[dict[str, Any]], str]:
-    """A row for each child that has ended, in the order of ends, with the best so far; and the unit of `when`."""
+def timeline(study: Study, axis: Axis) -> tuple[list[dict[str, Any]], str]:
+    """A row for each child that has ended, in the order of ends, with the best so far; and the unit of `when`.
+
+    `line` is where the best so far is drawn: on the axis.
+    """
     ended = sorted((c for c in study.children if c.ended is not None), key=lambda c: c.ended or 0.0)
     if not ended:
         return [], "seconds"
@@ -95,30 +103,38 @@ def timeline(study: Study) -> tuple[list[dict[str, Any]], str]:
     for child in ended:
         if child.counts and (best is None or sign * (child.objective or 0.0) > sign * best):
             best = child.objective
-        rows.append({**row_of(study, child), "when": ((child.ended or 0.0) - start) / seconds, "best": best})
+        rows.append(
+            {
+                **row_of(study, child, axis),
+                "when": ((child.ended or 0.0) - start) / seconds,
+                "best": best,
+                "line": axis.place(best),
+            }
+        )
     return rows, unit
 
 
 def against(study: Study, definition: int, parameter: Parameter, *, width: int, height: int) -> View:
     """The objective of each child by its value of one parameter, and what the model believes along it."""
-    algorithm = study.definitions[definition]
+    algorithm, axis = study.definitions[definition], axis_of(study)
     children = [c for c in study.of(definition) if c.outcome != "running" and parameter.name in c.values]
     draw = _strip if parameter.scale == "category" else _cloud
     value = {
         "type": "quantitative",
         "title": algorithm.metric,
-        "scale": {"domain": objective_domain(study), "nice": False, "zero": False, "clamp": True},
+        "scale": {"domain": axis.domain, "nice": False, "zero": False, "clamp": True},
     }
     rows = [
         {
-            **row_of(study, child),
+            **row_of(study, child, axis),
             "x": _along(parameter, child.values[parameter.name]) + _aside(parameter, child),
         }
         for child in children
     ]
     best = study.best
     layers = draw(parameter, algorithm.responses.get(parameter.name), value)
-    points = {
+    points: View = {
+        "transform": [{"filter": "datum.outside == ''"}],
         "mark": {"type": "point", "filled": True, "size": mark_size(len(children)), "fillOpacity": 0.8},
         "encoding": {
             **layers.pop()["encoding"],
@@ -130,11 +146,11 @@ def against(study: Study, definition: int, parameter: Parameter, *, width: int, 
     for channel in ("color", "shape"):
         if channel in points["encoding"]:
             points["encoding"][channel] = {**points["encoding"][channel], "legend": None}
-    layers.append(points)
+    layers += [points, *outliers(axis, points["encoding"])]
     if best is not None and best in children:
         layers += ring_around(best.number, {k: v for k, v in points["encoding"].items() if k in {"x", "y"}})
     return {
-        "title": parameter.name,
+        "title": {"text": parameter.name, "subtitle": axis.told()} if axis.outliers else parameter.name,
         "width": width,
         "height": height,
         "data": {"values": rows},

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from clary.analytics import style
+from clary.analytics.axis import bounds
 from clary.analytics.marks import MANY, View
 from clary.analytics.reading import Child, Definition, Study
 
@@ -50,7 +51,12 @@ def parallel(study: Study, definition: int, *, width: int) -> View:
     sign = 1.0 if algorithm.maximize else -1.0
     children.sort(key=lambda child: sign * (child.objective or 0.0))
     values = [child.objective for child in children if child.objective is not None]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    bottom, top = bounds(values, maximize=algorithm.maximize)
+    inside = [value for value in values if bottom <= value <= top]
+    low, high = (min(inside), max(inside)) if inside else (0.0, 1.0)
+    subtitle = "a line is a job; orange: the best"
+    if outside := len(values) - len(inside):
+        subtitle += f"; {outside} outside, drawn at the end of the objective's axis"
     names = [parameter.name for parameter in algorithm.parameters]
     best = study.best
     lines = [
@@ -80,7 +86,7 @@ def parallel(study: Study, definition: int, *, width: int) -> View:
         "title": algorithm.metric,
         "scale": {
             "scheme": {"name": "viridis", "extent": [0, 0.92]},
-            "domain": _worth_seeing(values, sign),
+            "domain": _worth_seeing(inside, sign),
             "reverse": algorithm.maximize,
             "clamp": True,
         },
@@ -89,7 +95,7 @@ def parallel(study: Study, definition: int, *, width: int) -> View:
     way = {"x": x, "y": y, "detail": {"field": "order", "type": "nominal"}}
     faint = 0.25 if len(children) > MANY else 0.7
     return {
-        "title": {"text": "Parallel coordinates", "subtitle": "a line is a job; orange: the best"},
+        "title": {"text": "Parallel coordinates", "subtitle": subtitle},
         "width": width,
         "height": 260,
         "data": {"values": lines},
@@ -126,7 +132,8 @@ def _places(definition: Definition, child: Child, low: float, high: float) -> It
 
 
 def _share(value: float, low: float, high: float) -> float:
-    return 0.5 if high == low else (value - low) / (high - low)
+    """Between the ends, or at one of them: outliers share the place of the worst of the others."""
+    return 0.5 if high == low else min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def _ends(definition: Definition, low: float, high: float) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,9 @@ from clary.domain.scaling import resolve
 
 Document: TypeAlias = Mapping[str, Any]
 Scale: TypeAlias = Literal["linear", "log", "reverse-log", "category"]
-Outcome: TypeAlias = Literal["completed", "stopped early", "stopped", "failed", "running"]
+Outcome: TypeAlias = Literal[
+    "completed", "reached MaxResource", "stopped early", "stopped", "no value", "failed", "running"
+]
 
 _SCALES: Mapping[str, Scale] = {"Logarithmic": "log", "ReverseLogarithmic": "reverse-log"}
 
@@ -83,7 +85,7 @@ class Child:
     @property
     def counts(self) -> bool:
         """Whether its objective can make it the best."""
-        return self.objective is not None and self.outcome in {"completed", "stopped", "stopped early"}
+        return self.objective is not None and self.outcome not in {"failed", "running"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +147,26 @@ def _child(each: Document) -> Child:
         objective=objective if objective is not None and math.isfinite(objective) else None,
         started=each.get("started"),
         ended=each.get("ended"),
-        why=(each.get("decision") or {}).get("reason") or each.get("reason") or "",
+        why=_why(each),
     )
+
+
+def _why(each: Document) -> str:
+    """Why it was stopped, failed or has no value; of one that came to the end of its steps the latter only."""
+    decision = each.get("decision") or {}
+    found = [decision.get("reason"), each.get("reason")]
+    return next(filter(None, reversed(found) if decision.get("finished") else found), "")
 
 
 def _outcome(each: Document) -> Outcome:
     match each.get("status"):
         case "Completed":
-            return "completed"
+            return "completed" if each.get("objective") is not None else "no value"
         case "Stopped":
-            return "stopped early" if each.get("decision") else "stopped"
+            decision = each.get("decision") or {}
+            if decision.get("finished"):
+                return "reached MaxResource" if each.get("objective") is not None else "no value"
+            return "stopped early" if decision else "stopped"
         case "Failed":
             return "failed"
         case _:

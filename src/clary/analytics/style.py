@@ -14,8 +14,10 @@ SEVERAL = (BLUE, ORANGE, "#009E73", "#CC79A7", SKY, VERMILION, "#000000")
 WIDTH = 860  # pixels, of the plotted part
 OUTCOMES = {
     "completed": ("circle", BLUE),
+    "reached MaxResource": ("diamond", "#009E73"),
     "stopped early": ("triangle-down", ORANGE),
     "stopped": ("square", GREY),
+    "no value": ("triangle-up", "#CC79A7"),
     "failed": ("cross", VERMILION),
 }
 

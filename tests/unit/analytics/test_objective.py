@@ -1,5 +1,6 @@
 import pytest
 
+from clary.analytics.axis import axis_of
 from clary.analytics.objective import against, history, timeline
 from clary.analytics.reading import read
 from tests.unit.analytics.samples import FOUR, ONE, document, of_two
@@ -23,8 +24,12 @@ def study(*children, maximize=True):
     return read({**page, "children": rows})
 
 
+def timed(study):
+    return timeline(study, axis_of(study))
+
+
 def test_the_best_so_far_follows_the_ends_not_the_numbers():
-    rows, unit = timeline(
+    rows, unit = timed(
         study(
             ("Completed", 0.5, 1030.0),
             ("Completed", 0.7, 1010.0),
@@ -42,12 +47,12 @@ def test_the_best_so_far_follows_the_ends_not_the_numbers():
 
 
 def test_less_is_better_when_minimizing():
-    rows, _ = timeline(study(("Completed", 0.5, 1010.0), ("Completed", 0.7, 1020.0), maximize=False))
+    rows, _ = timed(study(("Completed", 0.5, 1010.0), ("Completed", 0.7, 1020.0), maximize=False))
     assert [row["best"] for row in rows] == [0.5, 0.5]
 
 
 def test_no_best_before_the_first_value():
-    rows, _ = timeline(study(("Failed", None, 1010.0), ("Completed", 0.7, 1020.0)))
+    rows, _ = timed(study(("Failed", None, 1010.0), ("Completed", 0.7, 1020.0)))
     assert [row["best"] for row in rows] == [None, 0.7]
 
 
@@ -56,7 +61,7 @@ def test_no_best_before_the_first_value():
     [(90.0, "seconds", 90.0), (600.0, "minutes", 10.0), (7200.0, "hours", 2.0), (864000.0, "days", 10.0)],
 )
 def test_the_unit_of_time_follows_the_length(seconds, unit, when):
-    rows, said = timeline(study(("Completed", 0.5, 1000.0 + seconds)))
+    rows, said = timed(study(("Completed", 0.5, 1000.0 + seconds)))
     assert (said, rows[0]["when"]) == (unit, when)
 
 

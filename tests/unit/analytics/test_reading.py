@@ -40,6 +40,40 @@ def test_the_best_is_the_earlier_of_two_equals_and_never_a_failed_one():
     assert read(page).best.number == 1
 
 
+@pytest.mark.parametrize(
+    ("facts", "outcome", "why"),
+    [
+        ({"objective": 0.5}, "completed", ""),
+        ({"diverged": True, "reason": "it ended in nan"}, "no value", "it ended in nan"),
+        ({"status": "Stopped", "objective": 0.5}, "stopped", ""),
+        ({"status": "Stopped", "objective": 0.5, "decision": {"reason": "worse"}}, "stopped early", "worse"),
+        (
+            {
+                "status": "Stopped",
+                "objective": 0.5,
+                "decision": {"reason": "MaxResource (9) is reached", "finished": True},
+            },
+            "reached MaxResource",
+            "MaxResource (9) is reached",
+        ),
+        (
+            {
+                "status": "Stopped",
+                "reason": "it ended in nan",
+                "decision": {"reason": "MaxResource (9) is reached", "finished": True},
+            },
+            "no value",
+            "it ended in nan",
+        ),
+    ],
+)
+def test_how_a_job_ended(facts, outcome, why):
+    child = {"number": 1, "name": "bert-001", "values": {"learning_rate": "1e-4"}, "status": "Completed"}
+    (read_child,) = read({**document(ONE, 1), "children": [{**child, **facts}]}).children
+    assert (read_child.outcome, read_child.why) == (outcome, why)
+    assert read_child.counts == ("objective" in facts)
+
+
 def test_without_belief_and_without_children():
     page = document(ONE, 1)
     assert page["definitions"][0]["belief"] is None

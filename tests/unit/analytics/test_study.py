@@ -24,12 +24,20 @@ LONG = {
     ],
 }
 
+
+def diverged(page):
+    page["children"][0]["objective"] = 1e9
+    page["children"][1] = {key: value for key, value in page["children"][1].items() if key != "objective"}
+    return page
+
+
 PAGES = {
     "one parameter": lambda: document(ONE, 30),
     "four": lambda: document(FOUR, 30),
     "minimized": lambda: document(FOUR, 30, maximize=False),
     "five jobs": lambda: document(ONE, 5),
     "750 jobs": lambda: document(FOUR, 750),
+    "one diverged": lambda: diverged(document(FOUR, 30, maximize=False)),
     "none has ended": lambda: document(ONE, 1),
     "no jobs": lambda: {**document(ONE, 1), "children": []},
     "two algorithms": of_two,
