@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 from urllib.error import HTTPError
 
@@ -253,3 +255,82 @@ def test_hyperband_stops_jobs_at_rungs(shared_server: ServerProcess) -> None:
     described = wait(shared_server, name)
     assert described["HyperParameterTuningJobStatus"] == "Completed"
     assert described["TrainingJobStatusCounters"]["Stopped"] >= 1
+
+
+DIVERGING = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--rate")
+given, _ = parser.parse_known_args()
+values = {"high": [0.2, 0.99, "nan"], "low": [0.5, "nan", 0.6]}
+for value in values[given.rate]:
+    print("f1=", value, flush=True)
+"""
+
+
+def test_a_child_that_diverges_does_not_win(shared_server: ServerProcess) -> None:
+    ranges = {"CategoricalParameterRanges": [{"Name": "rate", "Values": ["high", "low"]}]}
+    algorithm = {
+        "TrainingImage": "image",
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": "f1", "Regex": r"f1= *(\S+)"}],
+    }
+    name = study(
+        shared_server,
+        DIVERGING,
+        jobs=None,
+        config={"Strategy": "Grid", "ParameterRanges": ranges},
+        training={"AlgorithmSpecification": algorithm},
+    )
+    described = wait(shared_server, name)
+    assert described["HyperParameterTuningJobStatus"] == "Completed"
+    assert described["ObjectiveStatusCounters"] == {"Succeeded": 1, "Pending": 0, "Failed": 1}
+    assert described["TrainingJobStatusCounters"]["Completed"] == 2
+    assert described["BestTrainingJob"]["TunedHyperParameters"] == {"rate": "low"}
+    assert described["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] == 0.6
+    (gone,) = (
+        each for each in children(shared_server, name) if each["TunedHyperParameters"]["rate"] == "high"
+    )
+    assert (gone["TrainingJobStatus"], gone["ObjectiveStatus"]) == ("Completed", "Failed")
+    assert "ended in nan at step 3; the last number, at step 2, was 0.99" in gone["FailureReason"]
+    assert "FinalHyperParameterTuningJobObjectiveMetric" not in gone
+    told = next(
+        each
+        for each in page(shared_server, f"/_clary/tuning/{name}")["children"]
+        if each["name"] == gone["TrainingJobName"]
+    )
+    assert told["reason"] == gone["FailureReason"]
+    job = shared_server.client("sagemaker").describe_training_job(TrainingJobName=gone["TrainingJobName"])
+    assert "FinalMetricDataList" not in job
+    assert "FailureReason" not in job
+    table = run_clary(shared_server, "tune", "show", name)
+    assert "no value" in table and "ended in nan at step 3" in table
+
+
+def test_a_quick_child_counts_with_its_value_at_max_resource(shared_server: ServerProcess) -> None:
+    script = """
+import time
+for step in range(1, 40):
+    print("f1=", step, flush=True)
+    time.sleep(0.0 if step < 9 else 0.02)
+time.sleep(60)
+"""
+    config = {"Strategy": "Hyperband", "StrategyConfig": {"HyperbandStrategyConfig": {"MaxResource": 5}}}
+    name = study(shared_server, script, jobs=2, parallel=1, config=config)
+    wait(shared_server, name)
+    found = children(shared_server, name)
+    assert [each["TrainingJobStatus"] for each in found] == ["Stopped", "Stopped"]
+    values = [each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] for each in found]
+    assert values == [5.0, 5.0]
+    decisions = [each["decision"] for each in page(shared_server, f"/_clary/tuning/{name}")["children"]]
+    assert [(each["step"], each["value"], each["finished"]) for each in decisions] == [(5, 5.0, True)] * 2
+    table = run_clary(shared_server, "tune", "show", name)
+    assert table.count("reached MaxResource") == 2
+    assert "stopped early" not in table
+
+
+def run_clary(server: ServerProcess, *arguments: str) -> str:
+    command = [sys.executable, "-m", "clary.cli.main", *arguments, "--home", str(server.home)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return " ".join(done.stdout.split())
