@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def check(server: ServerProcess, name: str, suggested: list[str]) -> None:
 
 def survive(server: ServerProcess, strategy: str, *, jobs: int, parallel: int, kills: int) -> None:
     """A study that is killed ends like one of the same seed that is not."""
-    same = {"jobs": jobs, "parallel": parallel, "config": {"Strategy": strategy}}
+    same: dict[str, Any] = {"jobs": jobs, "parallel": parallel, "config": {"Strategy": strategy}}
     undisturbed = study(server, SCRIPT, **same)
     wait(server, undisturbed)
     suggested = values(server, undisturbed)
