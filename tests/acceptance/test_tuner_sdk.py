@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import tarfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -50,6 +53,22 @@ def test_the_best_estimator_has_a_model(v2: Run, shared_server: ServerProcess) -
     best = max(row["FinalObjectiveValue"] for row in v2.report["frame"])
     assert float(files["f1.txt"]) == pytest.approx(best, abs=1e-5)
     assert v2.report["best estimator"]["hyperparameters"]["epochs"] == "2"
+
+
+def test_deploy_packs_the_best_model_with_its_code_and_says_what_is_missing(
+    v2: Run, shared_server: ServerProcess
+) -> None:
+    (repacked,) = v2.report["repacked"]
+    assert "the-best" in repacked
+    where = urlsplit(repacked)
+    body = shared_server.client("s3").get_object(Bucket=where.netloc, Key=where.path.lstrip("/"))["Body"]
+    with tarfile.open(fileobj=io.BytesIO(body.read())) as archive:
+        names = {member.name.lstrip("/") for member in archive.getmembers() if member.isfile()}
+    assert {"f1.txt", "code/tune.py"} <= names
+    best = model(shared_server, v2.report["best estimator"]["model_data"])
+    assert model(shared_server, repacked)["f1.txt"] == best["f1.txt"]
+    assert v2.report["deploy"]["operation"] == "CreateModel"
+    assert v2.report["deploy"]["Message"] == "Clary does not support sagemaker:CreateModel."
 
 
 def test_attach_finds_the_study_again(v2: Run) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import sagemaker
+from botocore.exceptions import ClientError
 from sagemaker.analytics import HyperparameterTuningJobAnalytics
 from sagemaker.exceptions import UnexpectedStatusException
 from sagemaker.huggingface import HuggingFace
@@ -94,6 +95,19 @@ seen["attached"] = {
     "max_jobs": attached.max_jobs,
     "ranges": sorted(attached.hyperparameter_ranges()["CategoricalParameterRanges"][0]["Values"]),
 }
+
+
+# --- deploy: the best model is packed again with the code that serves it; nothing hosts it yet ----------------------
+def archives():
+    return {key for key in session.list_s3_files(bucket, "") if key.endswith("/model.tar.gz")}
+
+
+before = archives()
+try:
+    tuner.deploy(1, "ml.m5.xlarge", entry_point="tune.py", model_name="the-best")
+except ClientError as error:
+    seen["deploy"] = {**error.response["Error"], "operation": error.operation_name}
+seen["repacked"] = [f"s3://{bucket}/{key}" for key in archives() - before]
 
 # --- more jobs for a finished study, and what was learned taken to another -------------------------------------------
 more = make(
