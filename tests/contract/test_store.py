@@ -15,10 +15,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
-from clary.store.base import AlreadyExists, Credential, Page, Point, Resource, SortKey, Where
+from clary.store.base import (
+    AlreadyExists,
+    Credential,
+    Link,
+    Page,
+    Point,
+    Resource,
+    SortKey,
+    Summary,
+    Where,
+)
 from clary.store.sql import EVERYTHING, FIRST_PAGE, SqlStore, open_store
 from clary.store.transactions import reading
 
@@ -150,6 +161,68 @@ class TestCreate:
         assert names(store, Where(name_contains=text, statuses=(text,)), kind=text) == [text]
 
 
+class TestCreateBeside:
+    def test_stores_all_of_it(self, store: SqlStore) -> None:
+        job, part = make("a"), make("a-part", kind="component", due=3.0)
+        link = Link(part.arn, job.arn, "source", 1.0, {"by": "me"})
+        assert store.create(job, tags={"k": "v"}, beside=[part], links=[link]) == job
+        assert store.get("component", "a-part") == part
+        assert list(store.links(kind="source")) == [link]
+        assert store.tags(part.arn) == {}
+
+    def test_leaves_what_is_there(self, store: SqlStore) -> None:
+        part = make("p", kind="component", state={"n": 1})
+        store.create(part, tags={"k": "v"})
+        store.append([Point("component/p", "loss", 1.0, 2.0)])
+        link = Link(part.arn, make("a").arn, "source", 1.0, {"n": 1})
+        assert store.link(link)
+        other = make("q", kind="component", arn=part.arn)
+        store.create(
+            make("a"),
+            beside=[replace(part, state={"n": 2}), other],
+            links=[replace(link, created=2.0, facts={"n": 2})],
+        )
+        assert store.get("component", "p") == part
+        assert store.get("component", "q") is None
+        assert store.tags(part.arn) == {"k": "v"}
+        assert store.metrics("component/p") == ("loss",)
+        assert list(store.links(kind="source")) == [link]
+
+    def test_stores_nothing_when_the_name_is_taken(self, store: SqlStore) -> None:
+        store.create(make("a"))
+        with pytest.raises(AlreadyExists):
+            store.create(
+                make("a"), beside=[make("p", kind="component")], links=[Link("arn:a", "arn:b", "k", 1.0)]
+            )
+        assert store.get("component", "p") is None
+        assert not store.links(kind="k")
+
+    @pytest.mark.parametrize("wrong", ["row", "link"])
+    def test_stores_nothing_when_a_part_of_it_cannot_be(self, store: SqlStore, wrong: str) -> None:
+        bad = {"x": math.nan}
+        row = make("p", kind="component", state=bad if wrong == "row" else {})
+        link = Link("arn:a", "arn:b", "k", 1.0, bad if wrong == "link" else {})
+        with pytest.raises(ValueError, match="JSON"):
+            store.create(make("a"), tags={"k": "v"}, beside=[make("o"), row], links=[link])
+        assert store.get(JOB, "a") is store.get(JOB, "o") is store.get("component", "p") is None
+        assert not store.links(kind="k")
+        assert store.tags(make("a").arn) == {}
+
+
+class TestGetMany:
+    def test_gives_those_that_there_are(self, store: SqlStore) -> None:
+        rows = {name: store.create(make(name)) for name in ("a", "b", "half \ud83c")}
+        store.create(make("c", kind="model"))
+        assert store.get_many(JOB, iter(["a", "half \ud83c", "c", "none", "a"])) == {
+            name: rows[name] for name in ("a", "half \ud83c")
+        }
+        assert store.get_many(JOB, []) == {}
+
+    def test_takes_any_number_of_names(self, store: SqlStore) -> None:
+        store.create(make("n7000"))
+        assert list(store.get_many(JOB, [f"n{number}" for number in range(40_000)])) == ["n7000"]
+
+
 class TestUpdate:
     def test_stores_what_change_returns(self, store: SqlStore) -> None:
         old = store.create(make())
@@ -272,6 +345,39 @@ class TestDelete:
         assert store.tags(make().arn) == {}
         assert not store.metrics(f"{JOB}/a")
 
+    def test_an_heir_keeps_the_series_and_the_links(self, store: SqlStore) -> None:
+        store.create(make("a"), tags={"k": "v"})
+        own = [Point(f"{JOB}/a", metric, at, at * 2) for metric in ("loss", "acc") for at in (1.0, 2.0)]
+        store.append([*own, Point(f"{JOB}/a/algo-1", "cpu", 1.0, 2.0)])
+        had = Point("component/p", "acc", 9.0, 7.0)
+        store.append([had])
+        link = Link("arn:p", make("a").arn, "source", 1.0)
+        store.link(link)
+        assert not store.delete(JOB, "a", version=77, heir="component/p")
+        assert store.metrics("component/p") == ("acc",)
+        assert store.delete(JOB, "a", heir="component/p")
+        assert store.metrics("component/p") == ("acc", "loss")
+        assert list(store.points("component/p", "acc")) == [had]
+        assert [point.value for point in store.points("component/p", "loss")] == [2.0, 4.0]
+        assert [(found.metric, found.count) for found in store.summaries(["component/p"])] == [
+            ("acc", 1),
+            ("loss", 2),
+        ]
+        assert store.metrics(f"{JOB}/a") == store.metrics(f"{JOB}/a/algo-1") == ()
+        assert list(store.links(kind="source")) == [link]
+        assert store.tags(make("a").arn) == {}
+        store.create(make("a"))
+        assert list(store.links(kind="source")) == [link]
+
+    def test_takes_links_along(self, store: SqlStore) -> None:
+        arn = store.create(make("a")).arn
+        for source, destination in [(arn, "arn:b"), ("arn:b", arn), ("arn:b", "arn:c"), (arn, arn)]:
+            store.link(Link(source, destination, "k", 1.0))
+        assert not store.delete(JOB, "a", version=77)
+        assert len(store.links(kind="k")) == 4
+        assert store.delete(JOB, "a")
+        assert [(link.source, link.destination) for link in store.links(kind="k")] == [("arn:b", "arn:c")]
+
 
 class TestList:
     @pytest.fixture
@@ -346,6 +452,26 @@ class TestList:
         ten.create(make("early", created=1.0))
         ten.create(make("late", created=999.0))
         assert names(ten, page=Page(after=token)) == ["j5", "j6", "j7", "j8", "j9", "late"]
+
+    def test_by_links(self, ten: SqlStore) -> None:
+        arns = [make(f"j{number}").arn for number in range(10)]
+        for number in (1, 4, 8):
+            ten.link(Link(arns[number], "arn:trial", "trial", 1.0))
+        ten.link(Link(arns[2], "arn:trial", "other", 1.0))
+        ten.link(Link(arns[3], "arn:else", "trial", 1.0))
+        ten.link(Link(arns[4], "arn:else", "trial", 1.0))
+        to_trial = Where(links_to=("trial", "arn:trial"))
+        assert names(ten, to_trial) == ["j1", "j4", "j8"]
+        assert list(chain(*walk(ten, Page(limit=2, descending=True), to_trial))) == ["j8", "j4", "j1"]
+        assert names(ten, replace(to_trial, statuses=("A",))) == ["j4", "j8"]
+        assert names(ten, to_trial, kind="model") == []
+        assert names(ten, Where(linked_from=("trial", "arn:trial"))) == []
+        for number in (5, 6):
+            ten.link(Link("arn:trial", arns[number], "made", 1.0))
+        ten.link(Link(arns[6], "arn:trial", "trial", 1.0))
+        from_trial = Where(linked_from=("made", "arn:trial"))
+        assert names(ten, from_trial) == ["j5", "j6"]
+        assert names(ten, replace(from_trial, links_to=("trial", "arn:trial"))) == ["j6"]
 
     def test_is_of_one_kind(self, ten: SqlStore) -> None:
         assert names(ten, kind="model") == ["j5"]
@@ -746,6 +872,289 @@ class TestSeries:
             remover.join()
 
 
+class TestOnce:
+    BATCH = [Point("s", "m", 1.0, 2.0, step) for step in (0, 1, None)]
+
+    def values(self, store: SqlStore, metric: str = "m") -> list[float]:
+        return [point.value for point in store.points("s", metric)]
+
+    def test_what_is_written_again_adds_nothing(self, store: SqlStore) -> None:
+        batch = [*self.BATCH, Point("s", "n", 3.0, math.nan), Point("s", "n", 3.0, math.inf, 2**40)]
+        for _ in range(3):
+            store.append(batch, once=True)
+        assert list(store.points("s", "m")) == self.BATCH
+        assert len(store.points("s", "n")) == 2
+        assert [(found.metric, found.count) for found in store.summaries(["s"])] == [("m", 3), ("n", 1)]
+
+    @pytest.mark.parametrize(
+        "other", [{"at": 1.5}, {"step": 7}, {"step": None}, {"value": 3.0}, {"metric": "n"}, {"series": "t"}]
+    )
+    def test_what_differs_is_another_point(self, store: SqlStore, other: dict[str, Any]) -> None:
+        first = Point("s", "m", 1.0, 2.0, 0)
+        second = replace(first, **other)
+        store.append([first])
+        store.append([second, first], once=True)
+        assert second in store.points(second.series, second.metric)
+        assert sum(found.count for found in store.summaries(["s", "t"])) == 2
+
+    def test_equal_points_of_one_call_are_one(self, store: SqlStore) -> None:
+        store.append([self.BATCH[0], self.BATCH[1], self.BATCH[0]], once=True)
+        assert list(store.points("s", "m")) == self.BATCH[:2]
+
+    def test_without_it_every_point_counts(self, store: SqlStore) -> None:
+        store.append([self.BATCH[0]] * 2)
+        store.append([self.BATCH[0]])
+        assert store.summaries(["s"])[0].count == len(store.points("s", "m")) == 3
+
+    def test_many_points_in_one_call(self, store: SqlStore) -> None:
+        many = [Point("s", f"m{number % 3}", float(number), 1.0) for number in range(3000)]
+        store.append(many[:2000])
+        store.append(many, once=True)
+        assert [found.count for found in store.summaries(["s"])] == [1000] * 3
+
+    def test_rivals_who_write_the_same(self, store: SqlStore) -> None:
+        start = threading.Barrier(6)
+
+        def write(_: int) -> None:
+            start.wait()
+            for first in range(0, 100, 10):
+                store.append([Point("s", "m", float(at), 1.0) for at in range(first, first + 10)], once=True)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(write, range(6)))
+        assert len(store.points("s", "m")) == store.summaries(["s"])[0].count == 100
+
+
+def summary_of(points: list[Point]) -> Summary:
+    """What numpy makes of the points of one metric, given in the order of writing."""
+    counted = [point for point in points if not math.isnan(point.value)]
+    values = np.array([point.value for point in counted])
+    last = max(counted, key=lambda point: point.at)
+    last = [point for point in counted if point.at == last.at][-1]
+    with np.errstate(invalid="ignore"):
+        mean, deviation = float(np.mean(values)), float(np.std(values))
+    return Summary(
+        points[0].series,
+        points[0].metric,
+        len(counted),
+        float(values.min()),
+        float(values.max()),
+        mean,
+        deviation,
+        last.value,
+        last.at,
+        last.step,
+    )
+
+
+def agree(found: Summary, wanted: Summary) -> None:
+    exact = {"mean": 0.0, "deviation": 0.0}
+    assert replace(found, **exact) == replace(wanted, **exact)
+    assert found.mean == pytest.approx(wanted.mean, rel=1e-9, abs=1e-300, nan_ok=True)
+    assert found.deviation == pytest.approx(wanted.deviation, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+class TestSummaries:
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [0.1],
+            [1.0, 2.0, 4.0],
+            [5.0] * 7,
+            [0.0, -0.0, 5e-324],
+            [math.nan, 1.0, math.nan, 3.0],
+            [1.0, math.inf],
+            [math.inf, 1.0, 2.0],
+            [-math.inf, 1.0, math.inf],
+            [1e150, -1e150],
+            [0.0, 1e9, 1e9 + 1],
+        ],
+    )
+    @pytest.mark.parametrize("at_once", [1, 2, 100])
+    def test_are_those_of_numpy(self, store: SqlStore, values: list[float], at_once: int) -> None:
+        points = [Point("s", "m", float(at), value, at * 3) for at, value in enumerate(values)]
+        for first in range(0, len(points), at_once):
+            store.append(points[first : first + at_once])
+        (found,) = store.summaries(["s"])
+        agree(found, summary_of(points))
+
+    @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+    def test_large_values_close_together_lose_nothing(self, store: SqlStore, scale: float) -> None:
+        values = 1e9 + scale * np.random.default_rng(1).normal(size=5000)
+        points = [Point("s", "m", float(at), float(value)) for at, value in enumerate(values)]
+        for first in range(0, len(points), 250):
+            store.append(points[first : first + 250])
+        (found,) = store.summaries(["s"])
+        # numpy's own deviation of such values is good to nine digits only when their middle is taken off first
+        shifted = values - values[0]
+        assert found.deviation == pytest.approx(float(np.std(shifted)), rel=1e-9)
+        assert found.mean == pytest.approx(float(np.mean(values)), rel=1e-12)
+
+    def test_a_metric_without_a_number_has_none(self, store: SqlStore) -> None:
+        store.append([Point("s", "m", 1.0, math.nan)])
+        assert not store.summaries(["s"])
+        store.append([Point("s", "m", 0.0, 2.0, 1)])
+        assert list(store.summaries(["s"])) == [Summary("s", "m", 1, 2.0, 2.0, 2.0, 0.0, 2.0, 0.0, 1)]
+
+    def test_last_is_by_time_then_by_writing(self, store: SqlStore) -> None:
+        def last() -> tuple[float, float, int | None]:
+            (found,) = store.summaries(["s"])
+            return found.last, found.last_at, found.last_step
+
+        store.append([Point("s", "m", 5.0, 1.0, 9), Point("s", "m", 4.0, 2.0)])
+        assert last() == (1.0, 5.0, 9)
+        store.append([Point("s", "m", 4.5, 3.0)])
+        assert last() == (1.0, 5.0, 9)
+        store.append([Point("s", "m", 5.0, 4.0), Point("s", "m", 6.0, math.nan)])
+        assert last() == (4.0, 5.0, None)
+
+    def test_are_brought_along_by_apply(self, store: SqlStore) -> None:
+        store.create(make(due=0.0))
+        series = f"{JOB}/a"
+        (lease,) = store.claim(JOB, owner="me", now=1.0, lease_s=9.0, limit=1)
+        points = [Point(series, "loss", float(at), float(at)) for at in range(4)]
+        store.apply(lease, lambda now: now, points=points[:3], keep_until=9.0)
+        store.append(points[3:])
+        (found,) = store.summaries([series])
+        agree(found, summary_of(points))
+        store.release(lease)
+        assert store.apply(lease, lambda now: now, points=points) is None
+        assert list(store.summaries([series])) == [found]
+        store.delete(JOB, "a")
+        assert not store.summaries([series])
+
+    def test_a_write_that_fails_changes_none(self, store: SqlStore) -> None:
+        store.append([Point("s", "m", 1.0, 1.0)])
+        before = store.summaries(["s"])
+        with pytest.raises((TypeError, ValueError)):
+            store.append([Point("s", "m", 2.0, 3.0), Point("s", "m", 2.0, "x")])  # type: ignore[arg-type]
+        assert store.summaries(["s"]) == before
+
+    def test_of_the_series_and_metrics_asked_for(self, store: SqlStore) -> None:
+        store.append(
+            Point(series, metric, 1.0, 1.0) for series in ("c/b", "c/a", "d") for metric in ("z", "y", "x")
+        )
+
+        def keys(found: Any) -> list[str]:
+            return [f"{summary.series}:{summary.metric}" for summary in found]
+
+        every = ["c/a:x", "c/a:y", "c/a:z", "c/b:x", "c/b:y", "c/b:z"]
+        assert keys(store.summaries(iter(["c/b", "none", "c/a", "c/a"]))) == every
+        assert keys(store.summaries(["c/a"], metrics=iter(["z", "x", "none"]))) == ["c/a:x", "c/a:z"]
+        assert keys(store.summaries([])) == keys(store.summaries(["c/a"], metrics=[])) == []
+        assert keys(store.summaries_under("c/")) == every
+        assert keys(store.summaries_under("c/b", metrics=["y"])) == ["c/b:y"]
+        assert keys(store.summaries_under("", metrics=["y"])) == ["c/a:y", "c/b:y", "d:y"]
+        assert keys(store.summaries_under("c/c")) == keys(store.summaries_under("", metrics=())) == []
+
+    def test_of_any_number_of_series(self, store: SqlStore) -> None:
+        store.append(Point(f"s{number:05}", "m", 1.0, float(number)) for number in range(1200))
+        found = store.summaries([f"s{number:05}" for number in range(3000)])
+        assert [summary.last for summary in found] == [float(number) for number in range(1200)]
+        assert store.summaries_under("s") == found
+
+    @pytest.mark.parametrize("end", ["%", "_", "[", "\\", "z", "\ud7ff", "\ud800", "\U0010ffff", "\x00", "é"])
+    def test_no_character_of_a_prefix_is_special(self, store: SqlStore, end: str) -> None:
+        wanted = [f"s{end}", f"s{end}\\", f"s{end}\U0010ffff", f"s{end}a"]
+        others = ["s", "sA", f"S{end}", "t", "s\ue000", "s~"]
+        store.append(Point(name, "m", 1.0, 1.0) for name in [*wanted, *others])
+        assert sorted(found.series for found in store.summaries_under(f"s{end}")) == sorted(wanted)
+
+    def test_agree_with_the_points_of_many_writers(self, store: SqlStore) -> None:
+        def write(number: int) -> None:
+            random = np.random.default_rng(number)
+            for at in range(15):
+                metrics = random.permutation(["a", "b", "c", f"own{number}"])
+                store.append([Point("s", str(metric), float(at), random.normal()) for metric in metrics])
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(write, range(6)))
+        found = store.summaries(["s"])
+        assert sum(summary.count for summary in found) == 6 * 15 * 4
+        for summary in found:
+            points = store.points("s", summary.metric)
+            agree(summary, summary_of(list(points)))
+
+    def test_agree_while_points_are_written(self, store: SqlStore) -> None:
+        stop = threading.Event()
+
+        def write() -> None:
+            at = 0.0
+            while not stop.is_set():
+                at += 1.0
+                store.append([Point("s", "m", at, at), Point("s", "n", at, -at)])
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(50):
+                found = store.summaries(["s"])
+                assert len({summary.count for summary in found}) <= 1
+                assert all(abs(summary.last) == summary.count for summary in found)
+        finally:
+            stop.set()
+            writer.join()
+
+
+class TestLinks:
+    def test_are_put_once(self, store: SqlStore) -> None:
+        link = Link("arn:a", "arn:b", "k", 1.0, {"by": {"user": "me"}})
+        assert store.link(link) is True
+        assert store.link(replace(link, created=9.0, facts={})) is False
+        assert list(store.links(source="arn:a")) == [link]
+        assert store.link(Link("arn:b", "arn:a", "k", 1.0)) is True
+        assert store.link(Link("arn:a", "arn:b", "l", 1.0)) is True
+
+    def test_are_found_by_every_condition_given(self, store: SqlStore) -> None:
+        made = [
+            Link(f"arn:{source}", f"arn:{destination}", kind, created)
+            for created, (source, destination, kind) in enumerate(
+                [("b", "c", "k"), ("a", "b", "l"), ("a", "b", "k"), ("a", "c", "k")][::-1]
+            )
+        ]
+        for link in reversed(made):
+            store.link(link)
+
+        def find(**given: str) -> list[int]:
+            return [made.index(link) for link in store.links(**given)]
+
+        assert find(kind="k") == [0, 1, 3]
+        assert find(source="arn:a") == [0, 1, 2]
+        assert find(destination="arn:b") == [1, 2]
+        assert find(source="arn:a", destination="arn:b", kind="l") == [2]
+        assert find(source="arn:c") == find(source="") == []
+        with pytest.raises(ValueError, match="give source, destination or kind"):
+            store.links()
+
+    def test_are_taken_away_by_kind_or_all(self, store: SqlStore) -> None:
+        for kind in "klm":
+            store.link(Link("arn:a", "arn:b", kind, 1.0))
+        store.link(Link("arn:b", "arn:a", "k", 1.0))
+        assert store.unlink("arn:a", "arn:b", kind="k") == 1
+        assert store.unlink("arn:a", "arn:b", kind="k") == 0
+        assert [link.kind for link in store.links(source="arn:a")] == ["l", "m"]
+        assert store.unlink("arn:a", "arn:b") == 2
+        assert store.unlink("arn:a", "arn:b") == 0
+        assert len(store.links(source="arn:b")) == 1
+
+    @pytest.mark.parametrize("text", ODD_TEXTS)
+    def test_any_text_comes_back(self, store: SqlStore, text: str) -> None:
+        link = Link(text, text, text, 1763638996.123456, {text: text})
+        assert store.link(link)
+        assert list(store.links(source=text, destination=text, kind=text)) == [link]
+
+    def test_one_of_many_racers_makes_it(self, store: SqlStore) -> None:
+        start = threading.Barrier(8)
+
+        def race(number: int) -> bool:
+            start.wait()
+            return store.link(Link("arn:a", "arn:b", "k", float(number)))
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(race, range(8))) == 1
+        assert len(store.links(kind="k")) == 1
+
+
 class TestCredentials:
     def test_come_back_as_they_were(self, store: SqlStore) -> None:
         own = Credential("AKIA1", "s3cret")
@@ -792,6 +1201,7 @@ class TestDocuments:
         lambda store: store.update(JOB, "a", lambda now: replace(now, status="Stopping")),
         lambda store: store.set_tags("arn", {"k": "v"}),
         lambda store: store.append([Point("s", "m", 1.0, 1.0)]),
+        lambda store: store.link(Link("arn:a", "arn:b", "k", 1.0)),
         lambda store: store.put_once("k", {"a": 1}),
         lambda store: store.put_credential(Credential("k", "s")),
     ],
@@ -801,7 +1211,10 @@ def test_another_store_on_the_database_sees_every_write_at_once(
 ) -> None:
     def look(at: SqlStore) -> Any:
         listed = at.list(JOB)
-        return listed, at.tags("arn"), at.points("s", "m"), at.credential("k"), at.metrics("s")
+        return (
+            *(listed, at.tags("arn"), at.points("s", "m"), at.credential("k"), at.metrics("s")),
+            *(at.summaries(["s"]), at.links(kind="k")),
+        )
 
     store.create(make())
     other = open_store(url)
@@ -852,6 +1265,9 @@ for number in itertools.count():
         for resource in everything:
             written = len(store.points(f"{JOB}/{resource.name}", "loss"))
             assert written == (50 if resource.status == "Completed" else 0)
+            assert [found.count for found in store.summaries([f"{JOB}/{resource.name}"])] == [50] * (
+                written > 0
+            )
 
 
 def settle(store: SqlStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from clary.store.base import AlreadyExists, Lease, Page, Point, Resource, Where
+from clary.store.base import AlreadyExists, Lease, Link, Page, Point, Resource, Where
 from clary.store.sql import SqlStore, open_store
 
 NAMES = st.sampled_from(["a", "b", "ab", "a-b", "B"])
@@ -22,6 +23,8 @@ TIMES = st.sampled_from([0.0, 1.0, 2.5, 10.0, 40.0])
 DUES = st.none() | TIMES
 STATUSES = st.sampled_from(["InProgress", "Completed"])
 TAGS = st.dictionaries(st.sampled_from(["k", "l", "m"]), st.sampled_from(["1", "2"]), max_size=3)
+VALUES = st.lists(st.sampled_from([0.0, 1.0, -2.5, 1e6]), max_size=3)
+KINDS = st.sampled_from(["k", "l"])
 PAGES = st.builds(
     Page,
     sort=st.sampled_from(["name", "created", "modified", "status"]),
@@ -64,6 +67,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.leases: list[Lease] = []
         self.tags: dict[str, dict[str, str]] = {}
         self.points: dict[str, list[Point]] = {}
+        self.links: list[Link] = []
         for created, name in enumerate(names):
             self.create(name, "InProgress", float(created), due, {})
 
@@ -84,6 +88,10 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(name=NAMES)
     def delete(self, name: str) -> None:
         assert self.store.delete(self.kind, name) == (name in self.rows)
+        if name in self.rows:
+            self.links = [
+                link for link in self.links if self.arn(name) not in (link.source, link.destination)
+            ]
         for kept in (self.rows, self.held, self.tags, self.points):
             kept.pop(name, None)
 
@@ -183,6 +191,55 @@ class StoreMachine(RuleBasedStateMachine):
         for key in gone:
             self.tags[name].pop(key, None)
 
+    @rule(name=NAMES, values=VALUES, at=TIMES, once=st.booleans())
+    def append(self, name: str, values: list[float], at: float, once: bool) -> None:
+        if name not in self.rows:
+            return
+        points = [Point(f"{self.kind}/{name}", "loss", at, value) for value in values]
+        self.store.append(points, once=once)
+        for point in points:
+            if not (once and point in self.points[name]):
+                self.points[name].append(point)
+
+    @rule(source=NAMES, destination=NAMES, kind=KINDS)
+    def link(self, source: str, destination: str, kind: str) -> None:
+        if source not in self.rows or destination not in self.rows:
+            return
+        link = Link(self.arn(source), self.arn(destination), f"{self.kind}-{kind}", self.now)
+        ends = [(link.source, link.destination, link.kind) for link in self.links]
+        fresh = (link.source, link.destination, link.kind) not in ends
+        assert self.store.link(link) == fresh
+        if fresh:
+            self.links.append(link)
+
+    @rule(source=NAMES, destination=NAMES, kind=st.none() | KINDS)
+    def unlink(self, source: str, destination: str, kind: str | None) -> None:
+        kept = [
+            link
+            for link in self.links
+            if (link.source, link.destination) != (self.arn(source), self.arn(destination))
+            or kind not in (None, link.kind.removeprefix(f"{self.kind}-"))
+        ]
+        wanted = None if kind is None else f"{self.kind}-{kind}"
+        gone = self.store.unlink(self.arn(source), self.arn(destination), kind=wanted)
+        assert gone == len(self.links) - len(kept)
+        self.links = kept
+
+    @rule(name=NAMES, kind=KINDS)
+    def list_linked(self, name: str, kind: str) -> None:
+        end = (f"{self.kind}-{kind}", self.arn(name))
+        for where, wanted in (
+            (
+                Where(links_to=end),
+                {link.source for link in self.links if (link.kind, link.destination) == end},
+            ),
+            (
+                Where(linked_from=end),
+                {link.destination for link in self.links if (link.kind, link.source) == end},
+            ),
+        ):
+            assert {row.arn for row in self.store.list(self.kind, where)[0]} == wanted
+
     @rule(where=WHERES, page=PAGES)
     def list_all(self, where: Where, page: Page) -> None:
         found: list[Resource] = []
@@ -204,7 +261,21 @@ class StoreMachine(RuleBasedStateMachine):
         for name in ("a", "b", "ab", "a-b", "B"):
             assert self.store.get(self.kind, name) == self.rows.get(name) == self.store.find(self.arn(name))
             assert list(self.store.tags(self.arn(name)).items()) == list(self.tags.get(name, {}).items())
-            assert list(self.store.points(f"{self.kind}/{name}", "loss")) == self.points.get(name, [])
+            points = sorted(self.points.get(name, []), key=lambda point: point.at)
+            assert list(self.store.points(f"{self.kind}/{name}", "loss")) == points
+            self.summary_agrees(name, [point.value for point in points])
+        for kind in "kl":
+            wanted = [link for link in self.links if link.kind == f"{self.kind}-{kind}"]
+            assert list(self.store.links(kind=f"{self.kind}-{kind}")) == wanted
+
+    def summary_agrees(self, name: str, values: list[float]) -> None:
+        found = self.store.summaries([f"{self.kind}/{name}"])
+        assert len(found) == bool(values)
+        for summary in found:
+            assert (summary.count, summary.last) == (len(values), values[-1])
+            assert (summary.minimum, summary.maximum) == (min(values), max(values))
+            assert summary.mean == pytest.approx(statistics.fmean(values), rel=1e-9, abs=1e-9)
+            assert summary.deviation == pytest.approx(statistics.pstdev(values), rel=1e-9, abs=1e-9)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -45,8 +45,44 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What the points of one metric of one series come to. Points whose value is NaN are not counted.
+
+    Infinite values are: as with numpy, the mean is infinite or NaN then, and the deviation NaN.
+    `deviation` is that of the population (numpy's ddof=0). `last` is the latest by time, then by order of writing.
+    """
+
+    series: str
+    metric: str
+    count: int
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float
+    last: float
+    last_at: float
+    last_step: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A directed relation of two ARNs. `source`, `destination` and `kind` together are unique; `facts` are a few."""
+
+    source: str
+    destination: str
+    kind: str
+    created: float
+    facts: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
-    """Which rows of a kind a list is about; every condition given must hold. Times are exclusive bounds."""
+    """Which rows of a kind a list is about; every condition given must hold. Times are exclusive bounds.
+
+    `links_to`: a link's kind and destination, for rows whose ARN is the source of such a link. Several kinds, joined by
+    "/", are those of the links on a path: ("trial/experiment", ARN) is for components in a trial of that experiment.
+    `linked_from`: a link's kind and source, for rows whose ARN is the destination of such a link.
+    """
 
     name_contains: str | None = None
     name_prefix: str | None = None
@@ -55,6 +91,8 @@ class Where:
     created_before: float | None = None
     modified_after: float | None = None
     modified_before: float | None = None
+    links_to: tuple[str, str] | None = None
+    linked_from: tuple[str, str] | None = None
 
 
 SortKey = Literal["name", "created", "modified", "status"]
@@ -111,22 +149,55 @@ class Store(Protocol):
     - `claim` gives a due row to one owner only until its lease ends; `apply` under a lost lease changes nothing and
       gives None. `update` works without a lease at any time and does not break one.
     - Points and the change of one `apply` are stored together or not at all.
+    - A summary agrees with the points at every moment: what writes or removes points brings it along.
     - All of it may be called from many threads, and from several processes on one database.
     """
 
-    def create(self, resource: Resource, *, tags: Mapping[str, str] | None = None) -> Resource: ...
+    def create(
+        self,
+        resource: Resource,
+        *,
+        tags: Mapping[str, str] | None = None,
+        beside: Sequence[Resource] = (),
+        links: Sequence[Link] = (),
+    ) -> Resource:
+        """Store the resource with its tags, the rows `beside` it and the links, together or not at all.
+
+        A row of `beside` whose name or ARN is taken is left as it is, and so is a link that is there.
+        """
+        ...
+
     def get(self, kind: str, name: str) -> Resource | None: ...
+    def get_many(self, kind: str, names: Iterable[str]) -> Mapping[str, Resource]:
+        """Those that there are, by name."""
+        ...
+
     def find(self, arn: str) -> Resource | None: ...
     def list(self, kind: str, where: Where = ..., page: Page = ...) -> tuple[Sequence[Resource], str | None]:
         """One page, and the token of the next if there is one. Raises ValueError for a bad token, limit or sort."""
         ...
 
     def update(self, kind: str, name: str, change: Change) -> Resource | None: ...
-    def delete(self, kind: str, name: str, *, version: int | None = None) -> bool:
-        """Removes the row, its tags and its series: `<kind>/<name>` and what is under it.
+    def delete(self, kind: str, name: str, *, version: int | None = None, heir: str | None = None) -> bool:
+        """Removes the row, its tags, its links and its series: `<kind>/<name>` and what is under it.
 
-        False if there was none, or none of the `version` given.
+        With `heir` the links stay and the series `<kind>/<name>` itself passes to the series called `heir`, except for
+        metrics that this one has already. False if there was no row, or none of the `version` given.
         """
+        ...
+
+    def link(self, link: Link) -> bool:
+        """False, and nothing changed, if there was one with these ends and of this kind."""
+        ...
+
+    def unlink(self, source: str, destination: str, *, kind: str | None = None) -> int:
+        """Removes the links of one kind, or of all. How many those were."""
+        ...
+
+    def links(
+        self, *, source: str | None = None, destination: str | None = None, kind: str | None = None
+    ) -> Sequence[Link]:
+        """Those for which every condition given holds, by `created`. Raises ValueError when none is given."""
         ...
 
     def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
@@ -170,7 +241,13 @@ class Store(Protocol):
         """In the order in which the keys were first set."""
         ...
 
-    def append(self, points: Iterable[Point]) -> None: ...
+    def append(self, points: Iterable[Point], *, once: bool = False) -> None:
+        """`once`: leave out points that equal one before them, there or in this call: a repetition adds none.
+
+        Points are equal when series, metric, `at`, `step` and value are.
+        """
+        ...
+
     def points(
         self,
         series: str,
@@ -184,6 +261,17 @@ class Store(Protocol):
 
     def metrics(self, series: str) -> Sequence[str]:
         """Names of the metrics that have points, in order."""
+        ...
+
+    def summaries(self, series: Iterable[str], *, metrics: Iterable[str] | None = None) -> Sequence[Summary]:
+        """Of the series and metrics given, all metrics for None, ordered by series and metric.
+
+        There is none for a metric without a point that counts.
+        """
+        ...
+
+    def summaries_under(self, prefix: str, *, metrics: Iterable[str] | None = None) -> Sequence[Summary]:
+        """The same for all series whose name begins with `prefix`."""
         ...
 
     def put_credential(self, credential: Credential) -> None: ...

@@ -46,8 +46,11 @@ def open_engine(url: str) -> Engine:
             raise CannotOpen(f"database URL {other}://: Clary knows sqlite:/// and postgresql://")
 
 
-def upgrade(engine: Engine) -> None:
-    """Make the tables, or bring them to this program's revision. Raises CannotOpen if they are newer than it."""
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Make the tables, or bring them to this program's revision. Raises CannotOpen if they are newer than it.
+
+    Another `revision` is for tests: a database as an older program left it.
+    """
     revisions = known_revisions()
     current = current_revision(engine)
     if current == revisions[-1]:
@@ -57,7 +60,7 @@ def upgrade(engine: Engine) -> None:
             f"the database was made by a newer Clary (revision {current}; this one knows up to {revisions[-1]}): "
             "upgrade Clary, or give another --home or --database-url"
         )
-    writing(engine, _migrate)
+    writing(engine, lambda connection: _migrate(connection, revision))
 
 
 def known_revisions() -> list[str]:
@@ -79,7 +82,7 @@ def current_revision(engine: Engine) -> str | None:
         raise CannotOpen(f"cannot use the database {place}: {str(error.orig).strip()}") from error
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, revision: str) -> None:
     # Alembic is slow to import and seldom needed
     from alembic import command
     from alembic.config import Config
@@ -88,7 +91,7 @@ def _migrate(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _open_postgresql(url: URL) -> Engine:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Connection, func, literal, select,
 from clary.store.base import Page, Resource, Where
 from clary.store.columns import Name, escape
 from clary.store.resources import COLUMNS, hold
-from clary.store.tables import RESOURCES
+from clary.store.tables import LINKS, RESOURCES
 
 _C = RESOURCES.c
 _CHECK_BYTES = 6
@@ -109,6 +109,7 @@ def _conditions(where: Where, dialect: str) -> Iterator[ColumnElement[bool]]:
         yield func.substr(_C.name, 1, len(prefix)) == literal(where.name_prefix, Name())
     if where.statuses:
         yield _C.status.in_(where.statuses)
+    yield from _linked(where)
     for column, after, before in (
         (_C.created, where.created_after, where.created_before),
         (_C.modified, where.modified_after, where.modified_before),
@@ -117,3 +118,18 @@ def _conditions(where: Where, dialect: str) -> Iterator[ColumnElement[bool]]:
             yield column > after
         if before is not None:
             yield column < before
+
+
+def _linked(where: Where) -> Iterator[ColumnElement[bool]]:
+    links = LINKS.c
+    if where.links_to is not None:
+        path, destination = where.links_to
+        *nearer, last = path.split("/")
+        sources = select(links.source).where(links.destination == destination, links.kind == last)
+        for kind in reversed(nearer):
+            between = LINKS.alias().c
+            sources = select(between.source).where(between.kind == kind, between.destination.in_(sources))
+        yield _C.arn.in_(sources)
+    if where.linked_from is not None:
+        kind, source = where.linked_from
+        yield _C.arn.in_(select(links.destination).where(links.source == source, links.kind == kind))

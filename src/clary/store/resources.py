@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from clary.store.base import Change, Resource
 from clary.store.documents import dump, load
-from clary.store.series import drop_series
+from clary.store.links import drop_links
+from clary.store.series import drop_series, pass_series
 from clary.store.tables import RESOURCES, TAGS
 from clary.store.transactions import Interrupted
 
@@ -36,6 +37,7 @@ COLUMNS = (
 _BY_NAME = select(*COLUMNS).where(_C.kind == bindparam("k"), _C.name == bindparam("n"))
 _BY_ARN = select(*COLUMNS).where(_C.arn == bindparam("a"))
 _INSERT = insert(RESOURCES)
+_NAMES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,17 @@ def hold(row: Sequence[Any]) -> Held:
 def fetch(connection: Connection, kind: str, name: str) -> Held | None:
     row = connection.execute(_BY_NAME, {"k": kind, "n": name}).first()
     return None if row is None else hold(row)
+
+
+def fetch_many(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, Resource]:
+    wanted = sorted(set(names))
+    found: dict[str, Resource] = {}
+    for first in range(0, len(wanted), _NAMES_AT_ONCE):
+        some = _C.name.in_(wanted[first : first + _NAMES_AT_ONCE])
+        for row in connection.execute(select(*COLUMNS).where(_C.kind == kind, some)):
+            resource = hold(row).resource
+            found[resource.name] = resource
+    return found
 
 
 def fetch_by_arn(connection: Connection, arn: str) -> Held | None:
@@ -138,15 +151,25 @@ def next_version(held: Held, change: Change) -> Resource:
     return versioned(held.resource, change(held.resource), held.resource.version + 1)
 
 
-def remove(connection: Connection, kind: str, name: str, *, version: int | None = None) -> bool:
-    """Remove the row with its tags and its series. False if there was none, or not of that version."""
+def remove(
+    connection: Connection, kind: str, name: str, *, version: int | None = None, heir: str | None = None
+) -> bool:
+    """Remove the row with what belongs to it. False if there was none, or not of that version.
+
+    With `heir` the links stay, and the series `<kind>/<name>` passes to the one called so.
+    """
     statement = delete(RESOURCES).where(_C.kind == kind, _C.name == name)
     if version is not None:
         statement = statement.where(_C.version == version)
     row = connection.execute(statement.returning(*COLUMNS)).first()
     if row is None:
         return False
-    _drop_belongings(connection, hold(row).resource)
+    resource = hold(row).resource
+    if heir is None:
+        drop_links(connection, resource.arn)
+    else:
+        pass_series(connection, f"{kind}/{name}", heir)
+    _drop_belongings(connection, resource)
     return True
 
 

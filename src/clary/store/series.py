@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from clary.store.base import Point
+from clary.store.summaries import TALLY, Tally, read_tally, write_tallies
 from clary.store.tables import POINTS, SERIES
 from clary.store.transactions import Interrupted
 
@@ -19,8 +22,14 @@ _POINTS = (
     .where(SERIES.c.name == bindparam("s"), SERIES.c.metric == bindparam("m"))
     .order_by(POINTS.c.at, POINTS.c.id)
 )
+_AT = select(POINTS.c.series_id, POINTS.c.at, POINTS.c.step, POINTS.c.value).where(
+    tuple_(POINTS.c.series_id, POINTS.c.at).in_(bindparam("moments", expanding=True))
+)
 _INSERT = insert(POINTS)
 _KEYS_AT_ONCE = 200
+
+Held = dict[tuple[str, str], tuple[int, Tally]]
+"""By series and metric: the number of the row and its tally."""
 
 
 def check_points(points: Sequence[Point]) -> None:
@@ -32,20 +41,46 @@ def check_points(points: Sequence[Point]) -> None:
             )
 
 
-def append_points(connection: Connection, points: Sequence[Point]) -> None:
+def append_points(connection: Connection, points: Sequence[Point], *, once: bool = False) -> None:
+    """Write the points and bring the summaries along. `once`: only those that equal none before them."""
     if not points:
         return
-    numbers = _series_numbers(connection, sorted({(point.series, point.metric) for point in points}))
-    rows = [
-        {
-            "series_id": numbers[point.series, point.metric],
-            "at": float(point.at),
-            "value": float(point.value),
-            "step": point.step,
-        }
-        for point in points
-    ]
-    connection.execute(_INSERT, rows)
+    held = _hold_series(connection, sorted({(point.series, point.metric) for point in points}))
+    numbered = [(held[point.series, point.metric][0], point) for point in points]
+    if once:
+        numbered = _new_ones(connection, numbered)
+        if not numbered:
+            return
+    connection.execute(_INSERT, [_row(number, point) for number, point in numbered])
+    tallies = dict(held.values())
+    for number, point in numbered:
+        tallies[number].add(point)
+    write_tallies(connection, tallies)
+
+
+def _row(number: int, point: Point) -> dict[str, Any]:
+    return {"series_id": number, "at": float(point.at), "value": float(point.value), "step": point.step}
+
+
+def _new_ones(connection: Connection, numbered: Sequence[tuple[int, Point]]) -> list[tuple[int, Point]]:
+    moments = sorted({(number, float(point.at)) for number, point in numbered})
+    there: set[tuple[int, float, int | None, float | None]] = set()
+    for first in range(0, len(moments), _KEYS_AT_ONCE):
+        rows = connection.execute(_AT, {"moments": moments[first : first + _KEYS_AT_ONCE]})
+        there |= {_identity(*row) for row in rows}
+    fresh = []
+    for number, point in numbered:
+        identity = _identity(number, float(point.at), point.step, float(point.value))
+        if identity not in there:
+            there.add(identity)
+            fresh.append((number, point))
+    return fresh
+
+
+def _identity(
+    number: int, at: float, step: int | None, value: float
+) -> tuple[int, float, int | None, float | None]:
+    return number, at, step, None if math.isnan(value) else value
 
 
 def read_points(
@@ -65,6 +100,17 @@ def list_metrics(connection: Connection, series: str) -> Sequence[str]:
     return tuple(connection.scalars(_METRICS, {"s": series}))
 
 
+def pass_series(connection: Connection, owner: str, heir: str) -> None:
+    """Give the series called `owner` to `heir`, except for metrics that the heir has already."""
+    theirs = select(SERIES.c.metric).where(SERIES.c.name == heir)
+    statement = update(SERIES).where(SERIES.c.name == owner, SERIES.c.metric.not_in(theirs))
+    try:
+        with connection.begin_nested():
+            connection.execute(statement.values(name=heir))
+    except IntegrityError:
+        raise Interrupted(f"{heir} got a metric in between") from None
+
+
 def drop_series(connection: Connection, owner: str) -> None:
     """Remove the series called `owner`, and those called `owner` and something more behind a slash."""
     inner = f"{owner}/"
@@ -78,29 +124,32 @@ def drop_series(connection: Connection, owner: str) -> None:
     connection.execute(delete(SERIES).where(SERIES.c.id.in_(mine)))
 
 
-def _series_numbers(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    numbers = _find(connection, keys)
-    missing = [key for key in keys if key not in numbers]
+def _hold_series(connection: Connection, keys: Sequence[tuple[str, str]]) -> Held:
+    """The series, made if need be, which stay as they are for others until the transaction ends."""
+    held = _find(connection, keys)
+    missing = [key for key in keys if key not in held]
     if not missing:
-        return numbers
+        return held
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     added = dialect.insert(SERIES).on_conflict_do_nothing()
     connection.execute(added, [{"name": name, "metric": metric} for name, metric in missing])
-    numbers |= _find(connection, missing)
-    if len(numbers) < len(keys):
+    held |= _find(connection, missing)
+    if len(held) < len(keys):
         raise Interrupted("a series was removed while it was written")
-    return numbers
+    return held
 
 
-def _find(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """Numbers of the series that exist, which stay for as long as the transaction lasts."""
-    numbers: dict[tuple[str, str], int] = {}
+def _find(connection: Connection, keys: Sequence[tuple[str, str]]) -> Held:
+    held: Held = {}
     for first in range(0, len(keys), _KEYS_AT_ONCE):
         some = keys[first : first + _KEYS_AT_ONCE]
         statement = (
-            select(SERIES.c.name, SERIES.c.metric, SERIES.c.id)
+            select(SERIES.c.name, SERIES.c.metric, SERIES.c.id, *TALLY)
             .where(or_(*((SERIES.c.name == name) & (SERIES.c.metric == metric) for name, metric in some)))
-            .with_for_update(read=True, key_share=True)
+            # all take their rows in one order, so that no two wait for each other
+            .order_by(SERIES.c.name, SERIES.c.metric)
+            .with_for_update(key_share=True)
         )
-        numbers |= {(name, metric): number for name, metric, number in connection.execute(statement)}
-    return numbers
+        for name, metric, number, *tally in connection.execute(statement):
+            held[name, metric] = number, read_tally(tally)
+    return held

@@ -8,10 +8,24 @@ from sqlalchemy import Connection, Engine, Executable, bindparam, delete, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clary.store import leases, pages, resources
-from clary.store.base import AlreadyExists, Change, Credential, Document, Lease, Page, Point, Resource, Where
+from clary.store.base import (
+    AlreadyExists,
+    Change,
+    Credential,
+    Document,
+    Lease,
+    Link,
+    Page,
+    Point,
+    Resource,
+    Summary,
+    Where,
+)
 from clary.store.database import open_engine, upgrade
 from clary.store.documents import dump, load
+from clary.store.links import add_link, read_links, remove_links
 from clary.store.series import append_points, check_points, list_metrics, read_points
+from clary.store.summaries import read_summaries, read_summaries_under
 from clary.store.tables import CREDENTIALS, DOCUMENTS, TAGS
 from clary.store.transactions import reading, writing
 
@@ -47,7 +61,14 @@ class SqlStore:
         self.engine = engine
         self._upsert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
 
-    def create(self, resource: Resource, *, tags: Mapping[str, str] | None = None) -> Resource:
+    def create(
+        self,
+        resource: Resource,
+        *,
+        tags: Mapping[str, str] | None = None,
+        beside: Sequence[Resource] = (),
+        links: Sequence[Link] = (),
+    ) -> Resource:
         rows = _tag_rows(resource.arn, tags or {})
 
         def work(connection: Connection) -> Resource:
@@ -56,6 +77,10 @@ class SqlStore:
                 raise AlreadyExists(resources.taken(connection, resource))
             if rows:
                 connection.execute(insert(TAGS), rows)
+            for other in beside:
+                resources.add(connection, other)
+            for link in links:
+                add_link(connection, link)
             return stored
 
         return writing(self.engine, work)
@@ -63,6 +88,10 @@ class SqlStore:
     def get(self, kind: str, name: str) -> Resource | None:
         held = reading(self.engine, lambda connection: resources.fetch(connection, kind, name))
         return None if held is None else held.resource
+
+    def get_many(self, kind: str, names: Iterable[str]) -> Mapping[str, Resource]:
+        wanted = tuple(names)
+        return reading(self.engine, lambda connection: resources.fetch_many(connection, kind, wanted))
 
     def find(self, arn: str) -> Resource | None:
         held = reading(self.engine, lambda connection: resources.fetch_by_arn(connection, arn))
@@ -90,9 +119,24 @@ class SqlStore:
         stored = writing(self.engine, lambda connection: resources.change_once(connection, held, changed))
         return changed if stored else None
 
-    def delete(self, kind: str, name: str, *, version: int | None = None) -> bool:
+    def delete(self, kind: str, name: str, *, version: int | None = None, heir: str | None = None) -> bool:
         return writing(
-            self.engine, lambda connection: resources.remove(connection, kind, name, version=version)
+            self.engine,
+            lambda connection: resources.remove(connection, kind, name, version=version, heir=heir),
+        )
+
+    def link(self, link: Link) -> bool:
+        return writing(self.engine, lambda connection: add_link(connection, link))
+
+    def unlink(self, source: str, destination: str, *, kind: str | None = None) -> int:
+        return writing(self.engine, lambda connection: remove_links(connection, source, destination, kind))
+
+    def links(
+        self, *, source: str | None = None, destination: str | None = None, kind: str | None = None
+    ) -> Sequence[Link]:
+        return reading(
+            self.engine,
+            lambda connection: read_links(connection, source=source, destination=destination, kind=kind),
         )
 
     def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
@@ -172,11 +216,11 @@ class SqlStore:
         rows = reading(self.engine, lambda connection: connection.execute(_TAGS, {"a": arn}).all())
         return dict(rows)
 
-    def append(self, points: Iterable[Point]) -> None:
+    def append(self, points: Iterable[Point], *, once: bool = False) -> None:
         measured = tuple(points)
         check_points(measured)
         if measured:
-            writing(self.engine, lambda connection: append_points(connection, measured))
+            writing(self.engine, lambda connection: append_points(connection, measured, once=once))
 
     def points(
         self, series: str, metric: str, *, start: float | None = None, end: float | None = None
@@ -187,6 +231,14 @@ class SqlStore:
 
     def metrics(self, series: str) -> Sequence[str]:
         return reading(self.engine, lambda connection: list_metrics(connection, series))
+
+    def summaries(self, series: Iterable[str], *, metrics: Iterable[str] | None = None) -> Sequence[Summary]:
+        names, wanted = tuple(series), None if metrics is None else tuple(metrics)
+        return reading(self.engine, lambda connection: read_summaries(connection, names, wanted))
+
+    def summaries_under(self, prefix: str, *, metrics: Iterable[str] | None = None) -> Sequence[Summary]:
+        wanted = None if metrics is None else tuple(metrics)
+        return reading(self.engine, lambda connection: read_summaries_under(connection, prefix, wanted))
 
     def put_credential(self, credential: Credential) -> None:
         values = {

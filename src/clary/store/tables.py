@@ -60,14 +60,27 @@ TAGS = Table(
     UniqueConstraint("arn", "key"),
 )
 
+# From `count` on: the summary of the points, kept by whoever writes points. Sums are taken of what values exceed
+# `anchor` by, one of the values, so that little is lost where values are large and close together: `excess` is the mean
+# of that, `squares` the sum of the squared distances from the mean.
 SERIES = Table(
     "series",
     METADATA,
     Column("id", Id, primary_key=True),
     Column("name", Name, nullable=False),
     Column("metric", Name, nullable=False),
+    Column("count", BigInteger, nullable=False, server_default="0"),
+    Column("minimum", Double),
+    Column("maximum", Double),
+    Column("anchor", Double),
+    Column("excess", Measure),
+    Column("squares", Measure),
+    Column("last", Double),
+    Column("last_at", Double),
+    Column("last_step", BigInteger),
     UniqueConstraint("name", "metric"),
 )
+Index(None, SERIES.c.metric, SERIES.c.name)
 
 POINTS = Table(
     "points",
@@ -79,6 +92,20 @@ POINTS = Table(
     Column("step", BigInteger),
 )
 Index(None, POINTS.c.series_id, POINTS.c.at, POINTS.c.id)
+
+LINKS = Table(
+    "links",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("source", Name, nullable=False),
+    Column("destination", Name, nullable=False),
+    Column("kind", Name, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("facts", Text, nullable=False),
+    UniqueConstraint("source", "destination", "kind"),
+)
+Index(None, LINKS.c.destination, LINKS.c.kind)
+Index(None, LINKS.c.kind, LINKS.c.created)
 
 CREDENTIALS = Table(
     "credentials",

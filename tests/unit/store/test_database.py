@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import builtins
+import math
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from clary.store.base import Point, Summary
 from clary.store.database import CannotOpen, current_revision, known_revisions, open_engine, upgrade
 from clary.store.sql import open_store
 from clary.store.transactions import writing
@@ -115,6 +118,15 @@ class TestUrls:
             open_engine("postgresql://h/d")
 
 
+def former_points(connection: Connection, values: list[tuple[int | None, float, str]]) -> None:
+    connection.execute(text("INSERT INTO series (name, metric) VALUES ('s', 'empty'), ('s', 'm')"))
+    for step, at, value in values:
+        statement = (
+            f'INSERT INTO points (series_id, "at", value, step) SELECT id, :at, {value}, :step FROM series'
+        )
+        connection.execute(text(f"{statement} WHERE metric = 'm'"), {"at": at, "step": step})
+
+
 class TestUpgrade:
     def test_starts_from_nothing_and_is_done_once(self, url: str) -> None:
         engine = open_engine(url)
@@ -165,6 +177,25 @@ class TestUpgrade:
         writing(engine, lambda connection: connection.execute(text("DROP TABLE credentials")))
         upgrade(engine)
         engine.dispose()
+
+    def test_points_of_a_former_revision_get_their_summaries(self, url: str) -> None:
+        engine = open_engine(url)
+        upgrade(engine, "0002")
+        assert current_revision(engine) == "0002"
+        values = [(1, 3.0, "1e9"), (2, 1.0, "1e9 + 1"), (None, 3.0, "1e9 + 2"), (4, 9.0, "NULL")]
+        writing(engine, lambda connection: former_points(connection, values))
+        engine.dispose()
+        store = open_store(url)
+        (found,) = store.summaries(["s"])
+        wanted = Summary("s", "m", 3, 1e9, 1e9 + 2, 1e9 + 1, math.sqrt(2 / 3), 1e9 + 2, 3.0, None)
+        assert replace(found, deviation=wanted.deviation) == wanted
+        assert found.deviation == pytest.approx(wanted.deviation, rel=1e-12)
+        store.append([Point("s", "m", 10.0, 1e9 + 5, 8), Point("s", "empty", 1.0, 2.0)])
+        empty, after = store.summaries(["s"])
+        assert (empty.count, after.count, after.last_step) == (1, 4, 8)
+        assert after.mean == 1e9 + 2
+        assert len(store.points("s", "m")) == 5
+        store.close()
 
     def test_alembic_is_not_loaded_when_there_is_nothing_to_do(self, tmp_path: Path) -> None:
         address = f"sqlite:///{tmp_path}/clary.db"

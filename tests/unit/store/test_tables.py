@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,9 +34,18 @@ def sqlite_catalogue(engine: Engine) -> list[tuple[str, list[str]]]:
         rows = connection.execute(
             text("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic_version%'")
         )
-        return sorted(
-            (name, sorted(re.split(r",\s*\n\s*|\s*\(\s*\n|\s*\n\)", sql or ""))) for name, sql in rows
-        )
+        return sorted((name, statement_parts(sql or "")) for name, sql in rows)
+
+
+def statement_parts(sql: str) -> list[str]:
+    """What stands before, between and behind the outermost brackets, cut at its commas."""
+    depth, parts = 0, [""]
+    for character in sql:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth <= 1 and character in "(,)":
+            parts.append("")
+        parts[-1] += character
+    return sorted(" ".join(part.lstrip("(,").split()) for part in parts)
 
 
 def postgres_catalogue(engine: Engine) -> list[tuple[str, ...]]:
