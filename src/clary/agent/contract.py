@@ -120,10 +120,10 @@ class Plan:
     job_arn: str
     access: Access
     python: str
-    work: Work = "training"
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     channels: Sequence[Channel] = ()
     output_s3_uri: str = ""
+    work: Work = "training"
     inputs: Sequence[Input] = ()
     outputs: Sequence[Output] = ()
     documents: Mapping[str, Any] = field(default_factory=dict)

@@ -39,6 +39,18 @@ TRAINING_JOB = Kind(
     },
 )
 
+PROCESSING_JOB = Kind(
+    name="processing-job",
+    first="InProgress",
+    moves={
+        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+        "Stopping": frozenset({"Stopped", "Failed"}),
+        "Completed": frozenset(),
+        "Failed": frozenset(),
+        "Stopped": frozenset(),
+    },
+)
+
 TUNING_JOB = Kind(
     name="hyper-parameter-tuning-job",
     first="InProgress",
@@ -53,4 +65,16 @@ TUNING_JOB = Kind(
     },
 )
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING_JOB, TUNING_JOB)}
+
+def _record(name: str) -> Kind:
+    """A kind whose rows are only kept: nothing runs, so there is one state, and deleting it is at once."""
+    return Kind(name=name, first="Active", moves={"Active": frozenset()})
+
+
+EXPERIMENT = _record("experiment")
+TRIAL = _record("experiment-trial")
+COMPONENT = _record("experiment-trial-component")
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind for kind in (TRAINING_JOB, PROCESSING_JOB, TUNING_JOB, EXPERIMENT, TRIAL, COMPONENT)
+}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clary.domain import jobs
 from clary.domain.kinds import TRAINING_JOB
 from clary.domain.names import Account
-from clary.domain.transitions import enter
 
 Document = Mapping[str, Any]
 
@@ -19,18 +19,15 @@ def beginning(
 
     Tags are no part of a row: they go to the store beside it.
     """
-    name = request["TrainingJobName"]
-    return {
-        "kind": TRAINING_JOB.name,
-        "name": name,
-        "arn": account.sagemaker(TRAINING_JOB.name, name),
-        "status": TRAINING_JOB.first,
-        "spec": {key: value for key, value in request.items() if key != "Tags"},
-        "state": enter(state or {}, "Starting", "Starting the training job", at=now),
-        "created": now,
-        "modified": now,
-        "due": now,
-    }
+    return jobs.beginning(
+        TRAINING_JOB,
+        account,
+        request["TrainingJobName"],
+        request,
+        message="Starting the training job",
+        now=now,
+        state=state,
+    )
 
 
 def stopping(status: str, state: Document, *, now: float, why: str = "") -> dict[str, Any]:
@@ -38,11 +35,17 @@ def stopping(status: str, state: Document, *, now: float, why: str = "") -> dict
 
     `why` is told in the message of its status, where it was not the user who asked.
     """
-    if status == "Stopping" or TRAINING_JOB.is_final(status):
-        return {}
     message = f"Stopping the training job: {why}" if why else "Stopping the training job"
-    asked = enter(state, "Stopping", message, at=now)
-    return {"status": "Stopping", "state": asked, "modified": now, "due": now}
+    return jobs.stopping(TRAINING_JOB, status, state, message=message, now=now)
+
+
+def instances(spec: Document) -> tuple[str, int]:
+    """Their type and how many, whether they were asked for plainly or as groups (of one type)."""
+    resources = spec["ResourceConfig"]
+    groups = resources.get("InstanceGroups")
+    if groups:
+        return groups[0]["InstanceType"], sum(group.get("InstanceCount", 1) for group in groups)
+    return resources["InstanceType"], resources.get("InstanceCount", 1)
 
 
 def is_interrupted(status: str, state: Document) -> bool:

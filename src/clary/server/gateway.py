@@ -17,7 +17,7 @@ from botocore.model import OperationModel
 from clary.domain.names import Account
 from clary.errors import ClientFault, Fault, InternalFailure
 from clary.objects.base import Objects
-from clary.services.operations import OPERATIONS, Context, Operation, Reply
+from clary.services.operations import MOST_INSTANCES, OPERATIONS, Context, Operation, Reply
 from clary.settings import Settings
 from clary.store.base import Credential, Store
 from clary.wire.checksums import checked
@@ -33,7 +33,7 @@ log = logging.getLogger("clary.server")
 
 # Published lists that do not bound us: any name of an instance type is accepted, the table of types says what it means.
 # A strategy may come from a plug-in; the service knows the names there are.
-OPEN_ENUMS = ("TrainingInstanceType", "HyperParameterTuningJobStrategyType")
+OPEN_ENUMS = ("TrainingInstanceType", "ProcessingInstanceType", "HyperParameterTuningJobStrategyType")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class World:
     now: Callable[[], float]
     new_id: Callable[[int], str]
     changed: Callable[[], None]
+    capacity: Callable[[str], int] = lambda _: MOST_INSTANCES
 
 
 class Gateway:
@@ -118,6 +119,7 @@ class Gateway:
             changed=world.changed,
             caller=caller,
             request=request,
+            capacity=world.capacity,
         )
         reply = operation(context, parameters)
         return reply if isinstance(reply, Reply) else Reply(reply)

@@ -18,6 +18,7 @@ from clary.store.base import AlreadyExists, Page, Point, Resource, Store, Where
 
 JOB_NAMESPACES: Mapping[str, tuple[str, str]] = {
     "/aws/sagemaker/TrainingJobs": ("training-job", "TrainingJobName"),
+    "/aws/sagemaker/ProcessingJobs": ("processing-job", "ProcessingJobName"),
 }
 USAGE_UNIT = "Percent"
 SERIES_KIND = "metric-series"

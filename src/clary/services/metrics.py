@@ -116,7 +116,7 @@ def get_metric_data(context: Context, request: Mapping[str, Any]) -> Mapping[str
 @operation("cloudwatch", "ListMetrics")
 def list_metrics(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Metrics of a page of jobs, or of a page of users' series. A page may be empty and yet have a token."""
-    kinds = [*(kind for kind, _ in JOB_NAMESPACES.values()), SERIES_KIND]
+    kinds = _kinds_in(request.get("Namespace"))
     kind, after = _list_token(request.get("NextToken"), kinds)
     try:
         sources, token = known_sources(context.store, kind, after, LIST_PAGE)
@@ -137,6 +137,13 @@ def list_metrics(context: Context, request: Mapping[str, Any]) -> Mapping[str, A
     if token is None and position + 1 < len(kinds):
         kind, token = kinds[position + 1], ""
     return {"Metrics": metrics, **({"NextToken": f"{kind} {token}"} if token is not None else {})}
+
+
+def _kinds_in(namespace: str | None) -> list[str]:
+    """Kinds of rows that tell of metrics: of those in a namespace, or of all."""
+    if namespace is None:
+        return [*(kind for kind, _ in JOB_NAMESPACES.values()), SERIES_KIND]
+    return [JOB_NAMESPACES[namespace][0] if namespace in JOB_NAMESPACES else SERIES_KIND]
 
 
 @operation("cloudwatch", "PutMetricData")

@@ -12,12 +12,15 @@ from clary.settings import Settings
 from clary.store.base import Credential, Store
 from clary.wire.http import HttpRequest
 
+MOST_INSTANCES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The world as an operation sees it. `now` gives seconds since the epoch; `new_id(n)` n random hex digits.
 
-    `changed()` tells waiting clients and the controllers that something moved.
+    `changed()` tells waiting clients and the controllers that something moved. `capacity(instance_type)` is how many
+    instances of a type can run at once.
     """
 
     account: Account
@@ -29,6 +32,7 @@ class Context:
     changed: Callable[[], None]
     caller: Credential
     request: HttpRequest
+    capacity: Callable[[str], int] = lambda _: MOST_INSTANCES
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ nothing is silently left out; `docs/reference/training-jobs.md` lists those that
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -13,12 +14,14 @@ from typing import Any
 
 from clary.errors import ValidationException
 from clary.services import tags
+from clary.services.job_rules import missing_buckets, unpassable_texts
 from clary.services.operations import Context
 
 Request = Mapping[str, Any]
 
 LONGEST_RUNTIME_S = 28 * 86_400
 OPT_ML = "/opt/ml"
+MOST_BYTES = 110_000  # Linux takes 131,072 in one variable, and SM_TRAINING_ENV holds more than hyperparameters
 
 
 def check(context: Context, request: Request) -> None:
@@ -152,18 +155,18 @@ def _texts(request: Request) -> Iterator[str]:
         texts[f"HyperParameters.{name}"] = name + text
     for name in ("ContainerEntrypoint", "ContainerArguments"):
         texts[f"AlgorithmSpecification.{name}"] = "".join(algorithm.get(name, ()))
-    for where, text in texts.items():
-        if held := unpassable(text):
-            yield f"{where!r} holds {held}, which no program can be given: leave it out"
+    yield from unpassable_texts(texts)
 
 
-def unpassable(text: str) -> str | None:
-    """What in a text can be no part of a program's arguments, or None."""
-    if "\0" in text:
-        return "a NUL character"
-    if any("\ud800" <= each <= "\udfff" for each in text):
-        return "half a surrogate pair"
-    return None
+def _size(request: Request) -> Iterator[str]:
+    size = len(
+        json.dumps(request.get("HyperParameters", {}), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    )
+    if size > MOST_BYTES:
+        yield (
+            f"HyperParameters take {size} bytes as JSON, and {MOST_BYTES} is the most: a program finds all of them "
+            "in one environment variable (SM_HPS). Put long texts into a file of a channel"
+        )
 
 
 def _checkpoints(request: Request) -> Iterator[str]:
@@ -185,19 +188,7 @@ def _missing_buckets(context: Context, request: Request) -> Iterator[str]:
     for channel in request.get("InputDataConfig", ()):
         if s3 := channel["DataSource"].get("S3DataSource"):
             uris[f"InputDataConfig channel {channel['ChannelName']!r}"] = s3["S3Uri"]
-    for where, uri in uris.items():
-        if not is_s3_uri(uri):
-            yield f"{where}: {uri!r} is not of the form s3://bucket/prefix"
-        elif context.objects.bucket(bucket_of(uri)) is None:
-            yield f"{where}: there is no bucket {bucket_of(uri)!r}; create it, or mend the URI {uri!r}"
-
-
-def is_s3_uri(uri: str) -> bool:
-    return re.fullmatch(r"s3://[a-z0-9][a-z0-9.\-_]+(/.*)?", uri, re.DOTALL) is not None
-
-
-def bucket_of(uri: str) -> str:
-    return uri.removeprefix("s3://").split("/", 1)[0]
+    yield from missing_buckets(context, uris)
 
 
 RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
@@ -207,6 +198,7 @@ RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
     _stopping,
     _program,
     _texts,
+    _size,
     _checkpoints,
     _unsupported,
     tags.faults,

@@ -12,7 +12,7 @@ from typing import Any
 
 from clary.domain import studies
 from clary.errors import ValidationException
-from clary.services import tags, training_rules
+from clary.services import job_rules, tags, training_rules
 from clary.services.operations import Context
 from clary.services.tuning_warmstart import check_warm_start
 from clary.tuning.hyperband import MAX_RESOURCE, RESOURCE_KEYS
@@ -225,7 +225,7 @@ def _each_range(where: str, given: Request) -> Iterator[str]:
             texts = [("Name", each["Name"])]
             texts += [(f"Values[{n}]", value) for n, value in enumerate(each.get("Values", ()))]
             for field, text in texts:
-                if held := training_rules.unpassable(text):
+                if held := job_rules.unpassable(text):
                     yield f"{where}.{kind}[{at}].{field} holds {held}, which no program can be given: leave it out"
             try:
                 space_of({kind: [each]})
@@ -246,6 +246,7 @@ def _training(context: Context, spec: Request, path: str, definition: Request) -
         fault.replace(f"'HyperParameters.{studies.OBJECTIVE_PARAMETER}'", "the objective's MetricName")
         .replace("'HyperParameters.", "'StaticHyperParameters.")
         .replace("HyperParameters lacks", "StaticHyperParameters lacks")
+        .replace("HyperParameters take", "StaticHyperParameters take")
         for fault in found
     ]
     return [f"{path}.{fault}" if fault[0].isupper() else f"{path}: {fault}" for fault in named]
