@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -87,6 +88,31 @@ def test_metrics_are_found_in_both_streams(shared_server: ServerProcess) -> None
         Statistics=["Maximum", "SampleCount"],
     )
     assert [(point["Maximum"], point["SampleCount"]) for point in answer["Datapoints"]] == [(0.875, 2.0)]
+
+
+def test_a_metric_that_ends_in_nan_has_no_final_value(shared_server: ServerProcess) -> None:
+    definitions = [{"Name": "loss", "Regex": r"loss=(\S+)"}, {"Name": "f1", "Regex": r"f1=(\S+)"}]
+    script = "for line in ('loss=0.5 f1=nan', 'loss=2.5', 'loss=inf', 'loss=nan f1=0.5'): print(line)"
+    name = submit(shared_server, script, AlgorithmSpecification={"MetricDefinitions": definitions})
+    described = wait(shared_server, name)
+    final = {entry["MetricName"]: entry["Value"] for entry in described["FinalMetricDataList"]}
+    assert final == {"f1": 0.5}
+    told = messages(shared_server, name)
+    for metric, found in (("loss", "inf"), ("f1", "nan")):
+        note = f"clary: Metric {metric!r} was {found!r}, which is no finite number: if it stays so to the end"
+        assert sum(line.startswith(note) for line in told) == 1
+    now = described["TrainingEndTime"]
+    found = shared_server.client("cloudwatch").get_metric_statistics(
+        Namespace="/aws/sagemaker/TrainingJobs",
+        MetricName="loss",
+        Dimensions=[{"Name": "TrainingJobName", "Value": name}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=3600 * 24,
+        Statistics=["Average", "SampleCount", "Maximum"],
+    )
+    (point,) = found["Datapoints"]
+    assert (point["Average"], point["SampleCount"], point["Maximum"]) == (1.5, 2.0, 2.5)
 
 
 def test_a_stop_lets_the_program_save_its_model(shared_server: ServerProcess) -> None:

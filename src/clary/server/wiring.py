@@ -37,6 +37,7 @@ SERVICES = (
     "s3",
     *("training", "training_list"),
     *("tuning", "tuning_list"),
+    *("experiments", "experiments_list"),
 )
 
 THINKERS = 4  # studies whose next children are worked out at the same time

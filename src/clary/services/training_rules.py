@@ -21,7 +21,7 @@ Request = Mapping[str, Any]
 
 LONGEST_RUNTIME_S = 28 * 86_400
 OPT_ML = "/opt/ml"
-MOST_BYTES = 110_000  # Linux takes 131,072 in one variable, and SM_TRAINING_ENV holds more than hyperparameters
+MOST_BYTES = 110_000  # Linux takes 131,072 in a variable; SM_TRAINING_ENV holds more than hyperparameters
 
 
 def check(context: Context, request: Request) -> None:

@@ -158,6 +158,11 @@ def test_a_taken_name_is_refused_with_the_text_clients_match(context: Context) -
         ("StoppingCondition.MaxWaitTimeInSeconds", 7200, "valid with EnableManagedSpotTraining only"),
         ("EnableManagedSpotTraining", True, "MaxWaitTimeInSeconds is required"),
         ("HyperParameters.a", "\ud83d", "'HyperParameters.a' holds half a surrogate pair"),
+        (
+            "HyperParameters",
+            {**REQUEST["HyperParameters"], **{f"h{n}": "x" * 2500 for n in range(44)}},
+            "HyperParameters take 11",
+        ),
         ("Tags", [{"Key": "aws:x", "Value": ""}], "Tags[0].Key 'aws:x' begins with 'aws:'"),
         ("EnableNetworkIsolation", True, "EnableNetworkIsolation is not supported"),
     ],

@@ -24,6 +24,13 @@ OFFERED: dict[str, list[str]] = {
         *("ListTrainingJobs", "AddTags", "ListTags", "DeleteTags"),
         *(f"{verb}HyperParameterTuningJob" for verb in ("Create", "Describe", "Stop", "Delete")),
         *("ListHyperParameterTuningJobs", "ListTrainingJobsForHyperParameterTuningJob"),
+        *(
+            f"{verb}{noun}"
+            for noun in ("Experiment", "Trial", "TrialComponent")
+            for verb in ("Create", "Describe", "Update", "Delete")
+        ),
+        *("ListExperiments", "ListTrials", "ListTrialComponents"),
+        *("AssociateTrialComponent", "DisassociateTrialComponent"),
     ],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
     "cloudwatch": ["GetMetricStatistics", "ListMetrics", "PutMetricData", "GetMetricData"],
