@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clary.agent import contract
+from clary.controllers.components import with_component
 from clary.domain import studies
 from clary.domain.kinds import TRAINING_JOB
 from clary.domain.names import Account
@@ -48,9 +49,10 @@ class Children:
         definition = studies.definitions(study.spec)[child["definition"]]
         request = studies.child_request(study.spec, definition, name, child["values"])
         belongs = {"arn": study.arn, "name": study.name, "number": child["number"]}
-        row = Resource(**beginning(self.account, request, now=now, state={"tuning": belongs}))
+        job = Resource(**beginning(self.account, request, now=now, state={"tuning": belongs}))
+        row, component, links = with_component(self.store, self.account, job, trial=study.state.get("trial"))
         try:
-            self.store.create(row, tags=self.store.tags(study.arn))
+            self.store.create(row, tags=self.store.tags(study.arn), beside=[component], links=links)
         except AlreadyExists as taken:
             if taken.resource.state.get("tuning") != belongs:
                 raise

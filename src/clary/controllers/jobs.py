@@ -19,6 +19,7 @@ from typing import Any
 from clary.agent import contract
 from clary.agent.contract import Access, Outcome, read_outcome
 from clary.controllers import endings
+from clary.controllers.components import finish_component
 from clary.controllers.plan import instance_type, training_plan
 from clary.controllers.story import News, last_words, log_size, read_news
 from clary.domain.kinds import TRAINING_JOB
@@ -294,7 +295,12 @@ class Jobs:
         self.means.store.drop_credentials(job.arn)
         if "folder" in job.state:
             self.means.runner.clear(self._folder(job))
+        foreseen = change(job, outcome, now=now)
+        if not again:
+            finish_component(self.means.store, foreseen)
         changed = self._apply(held, lambda row: change(row, outcome, now=now), now, keep=again)
+        if not again and changed is not None and changed.status != foreseen.status:
+            finish_component(self.means.store, changed)  # a stop came in between
         if changed is not None:
             log.info("%s %s", job.arn, "starts again" if again else f"ended {changed.status}")
         if again:

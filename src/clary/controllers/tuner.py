@@ -23,6 +23,7 @@ from typing import Any
 from clary.agent import contract
 from clary.controllers import nearest, studies
 from clary.controllers.children import Children, Curves
+from clary.controllers.components import finish_component
 from clary.controllers.decisions import Sight, complete, stop_early
 from clary.controllers.proposals import Answer, adopt, answer, ask
 from clary.controllers.thinkers import at_once
@@ -131,12 +132,19 @@ class Tuner:
         rows = children.look(study.state, held.seen)
         state = self._decide(held, study, rows, now)
         if "ending" in state and not studies.open_children(state):
-            self._apply(held, lambda row: studies.finish(row, state, now), now, keep=False)
+            self._finish(held, study, state, now)
             self._drop(name)
             log.info("%s ended: %s", study.arn, state["ending"]["why"])
             return
         if state is study.state or self._write(held, studies.marked(state, rows), now):
             self._carry_out(children, study, state, rows, now)
+
+    def _finish(self, held: Held, study: Resource, state: State, now: float) -> None:
+        foreseen = studies.finish(study, state, now)
+        finish_component(self.means.store, foreseen)
+        ended = self._apply(held, lambda row: studies.finish(row, state, now), now, keep=False)
+        if ended is not None and ended.status != foreseen.status:
+            finish_component(self.means.store, ended)  # a stop came in between
 
     def _decide(self, held: Held, study: Resource, rows: Mapping[str, Resource], now: float) -> State:
         """The state that the study should have, from what is seen of its children."""

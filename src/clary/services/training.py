@@ -10,6 +10,7 @@ from typing import Any
 from clary.domain.kinds import TRAINING_JOB
 from clary.domain.training import beginning, stopping
 from clary.errors import ResourceInUse, ValidationException
+from clary.services.job_records import create_job, delete_job, note_stop
 from clary.services.operations import Context, operation
 from clary.services.training_describe import describe
 from clary.services.training_rules import check
@@ -28,7 +29,7 @@ def create(context: Context, request: Request) -> Request:
     job = Resource(**beginning(context.account, request, now=context.now()))
     tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
     try:
-        context.store.create(job, tags=tags)
+        create_job(context, job, tags=tags)
     except AlreadyExists as taken:
         raise ResourceInUse(
             "Training job names must be unique within an AWS account and region, and a training job with "
@@ -56,7 +57,7 @@ def stop(context: Context, request: Request) -> Request:
             )
         return replace(job, **stopping(job.status, job.state, now=now))
 
-    _change(context, request, ask)
+    note_stop(context, _change(context, request, ask))
     return {}
 
 
@@ -85,7 +86,7 @@ def update(context: Context, request: Request) -> Request:
 
 @operation("sagemaker", "DeleteTrainingJob")
 def delete(context: Context, request: Request) -> Request:
-    """Forget a finished job: its row, tags, metrics and log. Its model and other objects stay."""
+    """Forget a finished job: its row, tags and log. Its trial component, with its metrics, and its objects stay."""
     while True:
         job = _job(context, request)
         if not TRAINING_JOB.is_final(job.status):
@@ -93,7 +94,7 @@ def delete(context: Context, request: Request) -> Request:
                 f"The training job {job.name} is in status {job.status}: stop it, or wait until it has ended."
             )
         # never a later job of this name, made after somebody else had deleted this one
-        if context.store.delete(KIND, job.name, version=job.version):
+        if delete_job(context, job):
             break
     if folder := job.state.get("folder"):
         shutil.rmtree(context.settings.jobs / folder, ignore_errors=True)
@@ -102,7 +103,9 @@ def delete(context: Context, request: Request) -> Request:
 
 
 def _job(context: Context, request: Request) -> Resource:
-    job = context.store.get(KIND, request["TrainingJobName"])
+    name = request["TrainingJobName"]
+    # a program in a job knows its name from its ARN only, where it is in lower case
+    job = context.store.get(KIND, name) or context.store.find(context.account.sagemaker(KIND, name))
     if job is None:
         raise ValidationException("Requested resource not found.")
     return job

@@ -8,6 +8,7 @@ from typing import Any
 
 from clary.domain.kinds import TUNING_JOB
 from clary.errors import ResourceInUse, ValidationException
+from clary.services.job_records import create_job, delete_job, note_stop
 from clary.services.operations import Context, operation
 from clary.services.tuning_autotune import filled
 from clary.services.tuning_describe import describe
@@ -48,7 +49,7 @@ def create(context: Context, request: Request) -> Request:
     )
     tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
     try:
-        context.store.create(study, tags=tags)
+        create_job(context, study, tags=tags)
     except AlreadyExists as taken:
         raise ResourceInUse(
             "Hyperparameter tuning job names must be unique within an AWS account and region, and a "
@@ -78,22 +79,26 @@ def stop(context: Context, request: Request) -> Request:
             return study
         return replace(study, status="Stopping", modified=now, due=now)
 
-    if context.store.update(KIND, request["HyperParameterTuningJobName"], ask) is None:
+    study = context.store.update(KIND, request["HyperParameterTuningJobName"], ask)
+    if study is None:
         raise ValidationException("Requested resource not found.")
+    note_stop(context, study)
     context.changed()
     return {}
 
 
 @operation("sagemaker", "DeleteHyperParameterTuningJob")
 def delete(context: Context, request: Request) -> Request:
-    """Forget a study that has ended, with its tags. Its children stay."""
-    study = find(context, request)
-    if not TUNING_JOB.is_final(study.status):
-        raise ResourceInUse(
-            f"The hyperparameter tuning job {study.name} is in status {study.status}: stop it, or wait until it "
-            "has ended."
-        )
-    context.store.delete(KIND, study.name)
+    """Forget a study that has ended, with its tags. Its children, and its experiment, stay."""
+    while True:
+        study = find(context, request)
+        if not TUNING_JOB.is_final(study.status):
+            raise ResourceInUse(
+                f"The hyperparameter tuning job {study.name} is in status {study.status}: stop it, or wait until it "
+                "has ended."
+            )
+        if delete_job(context, study):
+            break
     context.changed()
     return {}
 

@@ -1,0 +1,90 @@
+"""ListExperiments, ListTrials, ListTrialComponents: newest first unless asked otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clary.domain.experiments import EXPERIMENT_LINK, SOURCE_LINK, TRIAL_LINK
+from clary.errors import ValidationException
+from clary.services.experiment_rows import COMPONENTS, EXPERIMENTS, TRIALS, Noun, named
+from clary.services.operations import Context, operation
+from clary.store.base import Page, Resource, SortKey, Where
+
+Request = Mapping[str, Any]
+
+SORTS: Mapping[str, SortKey] = {"Name": "name", "CreationTime": "created"}
+DEFAULT_RESULTS = 10
+CHOICES = ("ExperimentName", "TrialName", "SourceArn")
+
+
+@operation("sagemaker", "ListExperiments")
+def list_experiments(context: Context, request: Request) -> Request:
+    """Every experiment, or those made in a stretch of time."""
+    return _list(context, EXPERIMENTS, request, {})
+
+
+@operation("sagemaker", "ListTrials")
+def list_trials(context: Context, request: Request) -> Request:
+    """Those of an experiment, those that a component is in, or all."""
+    conditions: dict[str, Any] = {}
+    if "ExperimentName" in request:
+        experiment = named(context, EXPERIMENTS, request["ExperimentName"])
+        conditions["links_to"] = (EXPERIMENT_LINK, experiment.arn)
+    if "TrialComponentName" in request:
+        component = named(context, COMPONENTS, request["TrialComponentName"])
+        conditions["linked_from"] = (TRIAL_LINK, component.arn)
+    return _list(context, TRIALS, request, conditions)
+
+
+@operation("sagemaker", "ListTrialComponents")
+def list_components(context: Context, request: Request) -> Request:
+    """Those of an experiment, of a trial or of a job (ExperimentName, TrialName, SourceArn: one at most), or all."""
+    given = [field for field in CHOICES if field in request]
+    if len(given) > 1:
+        raise ValidationException(
+            f"Give one of {', '.join(CHOICES)} at most: {' and '.join(given)} were given"
+        )
+    conditions: dict[str, Any] = {}
+    if "ExperimentName" in request:
+        experiment = named(context, EXPERIMENTS, request["ExperimentName"])
+        conditions["links_to"] = (f"{TRIAL_LINK}/{EXPERIMENT_LINK}", experiment.arn)
+    elif "TrialName" in request:
+        conditions["links_to"] = (TRIAL_LINK, named(context, TRIALS, request["TrialName"]).arn)
+    elif "SourceArn" in request:
+        conditions["links_to"] = (SOURCE_LINK, request["SourceArn"].lower())
+    return _list(context, COMPONENTS, request, conditions)
+
+
+def _list(context: Context, noun: Noun, request: Request, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    where = Where(
+        created_after=request.get("CreatedAfter"), created_before=request.get("CreatedBefore"), **conditions
+    )
+    page = Page(
+        sort=SORTS[request.get("SortBy", "CreationTime")],
+        descending=request.get("SortOrder", "Descending") == "Descending",
+        limit=request.get("MaxResults", DEFAULT_RESULTS),
+        after=request.get("NextToken"),
+    )
+    try:
+        rows, following = context.store.list(noun.kind, where, page)
+    except ValueError:
+        nouns = noun.field.removesuffix("Name") + "s"
+        raise ValidationException(f"NextToken is not one that List{nouns} gave out for this order") from None
+    answer = {f"{noun.field.removesuffix('Name')}Summaries": [_summary(noun, row) for row in rows]}
+    return {**answer, **({"NextToken": following} if following else {})}
+
+
+def _summary(noun: Noun, row: Resource) -> dict[str, Any]:
+    state = row.state
+    wanted = ("DisplayName", "Status", "StartTime", "EndTime")
+    source = noun.field.removesuffix("Name") + "Source"
+    return {
+        noun.field: row.spec[noun.field],
+        noun.arn_field: row.arn,
+        **{key: state[key] for key in wanted if key in state},
+        **({source: state["Source"]} if "Source" in state else {}),
+        "CreationTime": row.created,
+        "LastModifiedTime": row.modified,
+        **({"CreatedBy": {}, "LastModifiedBy": {}} if noun is COMPONENTS else {}),
+    }
