@@ -1,1 +1,11 @@
-"""Runs encoder models fast, in the user's environment (torch and transformers); nothing of Clary above or beside it."""
+"""Runs encoder models fast, in the user's environment (torch and transformers); nothing of Clary above or beside it.
+
+encoder = Encoder.load("model.tar.gz")
+logits = encoder.classify(texts)          # (texts, labels)
+"""
+
+from clary.inference.encoder import Encoder, Located
+from clary.inference.faults import ModelFault, TaskFault
+from clary.inference.precision import recommended
+
+__all__ = ["Encoder", "Located", "ModelFault", "TaskFault", "recommended"]

@@ -43,7 +43,9 @@ def _unpack(archive: Path, folder: Path) -> None:
     except tarfile.FilterError as error:
         raise ModelFault(f"{archive} is not safe to unpack: {error}") from error
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ModelFault(f"{archive} is neither a model's folder nor a readable tar archive: {error}") from error
+        raise ModelFault(
+            f"{archive} is neither a model's folder nor a readable tar archive: {error}"
+        ) from error
 
 
 def _model_folder(folder: Path, *, named: str) -> Path:

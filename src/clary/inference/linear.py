@@ -97,7 +97,7 @@ def dense(
 
 def packing_works(dtype: torch.dtype) -> bool:
     """Whether this torch offers oneDNN's layers and they compute here what `linear` does."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     generator = torch.Generator().manual_seed(1)
     x, weight, other = (torch.randn(48, 48, generator=generator).to(dtype) for _ in range(3))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from clary.inference.batches import Group, groups
-from clary.inference.weights import Embedding, FirstTokenAttention, Layer, Weights
+from clary.inference.weights import Embedding, FirstTokenAttention, Weights
 
 STEP = 16  # rows are filled up to a multiple: oneDNN makes a kernel for each number of rows that it meets
 
@@ -74,7 +74,9 @@ def run(weights: Weights, batch: Packed) -> Tensor:
 def _embedded(embedding: Embedding, batch: Packed) -> Tensor:
     x = functional.embedding(batch.ids, embedding.words)
     if embedding.types is not None:
-        types = embedding.types[0] if batch.types is None else functional.embedding(batch.types, embedding.types)
+        types = (
+            embedding.types[0] if batch.types is None else functional.embedding(batch.types, embedding.types)
+        )
         x += types
     x += functional.embedding(batch.positions, embedding.positions)
     x = embedding.norm(x)

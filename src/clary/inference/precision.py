@@ -22,7 +22,7 @@ def advice(precision: Precision, device: torch.device) -> str | None:
     """A sentence for the user where another precision than the one asked for would serve better, else None."""
     better = recommended(device)
     if precision == "auto" and better == "bf16":
-        return "float32 is exact; precision='bf16' would be about twice as fast here and move probabilities by up to 0.01"
+        return "float32 is exact; precision='bf16' would be faster here and move probabilities by about 0.01"
     if precision == "bf16" and better == "fp32":
         return "this processor has no bfloat16 arithmetic: precision='bf16' is slower here than float32"
     return None

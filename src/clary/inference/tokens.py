@@ -59,7 +59,7 @@ def tokenize(
     located: bool = False,
     stride: int | None = None,
 ) -> Tokens:
-    """`located` adds offsets and sequence. `stride`: cut the second text of a pair into parts that overlap by so much."""
+    """`located` adds offsets and sequence. `stride`: tokens by which the parts of a long second text overlap."""
     if not texts:
         return Tokens([], None, np.empty(0, np.int64), *([], []) if located else ())
     encoded = tokenizer(
@@ -73,14 +73,17 @@ def tokenize(
         return_overflowing_tokens=stride is not None,
         **({} if stride is None else {"stride": stride}),
     )
-    ids = _arrays(encoded["input_ids"])
+    nothing = [tokenizer.pad_token_id or 0]
+    ids = _arrays([text or nothing for text in encoded["input_ids"]])
     types = encoded.get("token_type_ids")
+    if types is not None and not any(any(text) for text in types):
+        types = None  # models take zeros by themselves
     of = encoded.get("overflow_to_sample_mapping")
     return Tokens(
         ids=ids,
-        types=None if types is None or pairs is None else _arrays(types),
+        types=None if types is None else _arrays(types),
         of=np.arange(len(ids)) if of is None else np.asarray(of, np.int64),
-        offsets=_arrays(encoded["offset_mapping"]) if located else None,
+        offsets=[text.reshape(-1, 2) for text in _arrays(encoded["offset_mapping"])] if located else None,
         sequence=[_sequence(encoded.sequence_ids(part)) for part in range(len(ids))] if located else None,
     )
 

@@ -244,8 +244,12 @@ def _head(model: Any, family: str) -> tuple[Callable[[Tensor], Tensor], bool] | 
 
 
 def _first_token_head(model: Any, family: str) -> Callable[[Tensor], Tensor]:
+    """Holds the head's own modules only, so that the rest of the model can be let go."""
+    classifier = model.classifier
     if family == "bert":
-        return lambda x: model.classifier(model.bert.pooler(x[:, None]))  # type: ignore[no-any-return]
+        pooler = model.bert.pooler
+        return lambda x: classifier(pooler(x[:, None]))
     if family == "distilbert":
-        return lambda x: model.classifier(torch.relu(model.pre_classifier(x)))  # type: ignore[no-any-return]
-    return lambda x: model.classifier(x[:, None])  # type: ignore[no-any-return]
+        before = model.pre_classifier
+        return lambda x: classifier(torch.relu(before(x)))
+    return lambda x: classifier(x[:, None])

@@ -1,0 +1,65 @@
+"""A transformers model and its tokenizer, loaded with the head that its configuration names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from clary.inference import folder
+from clary.inference.faults import ModelFault
+
+Task = Literal["classification", "tagging", "answering", "features"]
+HEADS = {
+    "ForSequenceClassification": "classification",
+    "ForTokenClassification": "tagging",
+    "ForQuestionAnswering": "answering",
+}
+CLASSES = {
+    "classification": "AutoModelForSequenceClassification",
+    "tagging": "AutoModelForTokenClassification",
+    "answering": "AutoModelForQuestionAnswering",
+    "features": "AutoModel",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    model: Any
+    tokenizer: Any
+    task: Task
+
+
+def load(source: str | Path, *, task: Task | None, tokenizer: str | Path | None) -> Loaded:
+    """`task` overrules what the configuration names, `tokenizer` where it is read from. Raises ModelFault."""
+    with folder.opened(source) as place:
+        local = Path(place).is_dir()
+        config = _read("AutoConfig", place, "config.json", source, local=local)
+        task = task or _task(config)
+        if tokenizer is None:
+            reader = _read("AutoTokenizer", place, "the tokenizer", source, local=local)
+        else:
+            reader = _read(
+                "AutoTokenizer", str(tokenizer), "the tokenizer", tokenizer, local=Path(tokenizer).is_dir()
+            )
+        model = _read(CLASSES[task], place, "the model", source, local=local, config=config)
+    return Loaded(model.eval(), reader, task)
+
+
+def _task(config: Any) -> Task:
+    named = " ".join(getattr(config, "architectures", None) or [])
+    for ending, task in HEADS.items():
+        if ending in named:
+            return task  # type: ignore[return-value]
+    return "features"
+
+
+def _read(kind: str, place: str, what: str, source: str | Path, *, local: bool, **more: Any) -> Any:
+    import transformers
+
+    try:
+        return getattr(transformers, kind).from_pretrained(place, local_files_only=local, **more)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelFault(
+            f"{source}: {what} cannot be loaded by transformers {transformers.__version__}: {error}"
+        ) from error
