@@ -473,6 +473,24 @@ class TestList:
         assert names(ten, from_trial) == ["j5", "j6"]
         assert names(ten, replace(from_trial, links_to=("trial", "arn:trial"))) == ["j6"]
 
+    def test_follows_a_path_of_links(self, ten: SqlStore) -> None:
+        arns = {row.name: row.arn for row in ten.list(JOB)[0]}
+        links = [
+            *(Link(arns[job], f"arn:t{job[1]}", "trial", 1.0) for job in ("j1", "j2", "j3", "j4")),
+            Link(arns["j1"], "arn:t2", "trial", 1.0),
+            Link("arn:t1", "arn:e", "experiment", 1.0),
+            Link("arn:t2", "arn:e", "experiment", 1.0),
+            Link("arn:t3", "arn:e", "other", 1.0),
+            Link("arn:t4", "arn:e2", "experiment", 1.0),
+            Link(arns["j5"], "arn:e", "experiment", 1.0),
+            Link(arns["j6"], "arn:e", "trial", 1.0),
+        ]
+        for link in links:
+            ten.link(link)
+        assert names(ten, Where(links_to=("trial/experiment", "arn:e"))) == ["j1", "j2"]
+        assert names(ten, Where(links_to=("trial/experiment", "arn:e2"))) == ["j4"]
+        assert names(ten, Where(links_to=("trial/other/experiment", "arn:e"))) == []
+
     def test_is_of_one_kind(self, ten: SqlStore) -> None:
         assert names(ten, kind="model") == ["j5"]
         assert ten.list("nothing") == ([], None)
@@ -970,13 +988,15 @@ class TestSummaries:
             [0.0, 1e9, 1e9 + 1],
         ],
     )
-    @pytest.mark.parametrize("at_once", [1, 2, 100])
-    def test_are_those_of_numpy(self, store: SqlStore, values: list[float], at_once: int) -> None:
-        points = [Point("s", "m", float(at), value, at * 3) for at, value in enumerate(values)]
-        for first in range(0, len(points), at_once):
-            store.append(points[first : first + at_once])
-        (found,) = store.summaries(["s"])
-        agree(found, summary_of(points))
+    def test_are_those_of_numpy(self, store: SqlStore, values: list[float]) -> None:
+        for at_once in (1, 2, 100):
+            points = [
+                Point("s", f"by {at_once}", float(at), value, at * 3) for at, value in enumerate(values)
+            ]
+            for first in range(0, len(points), at_once):
+                store.append(points[first : first + at_once])
+            (found,) = store.summaries(["s"], metrics=[f"by {at_once}"])
+            agree(found, summary_of(points))
 
     @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
     def test_large_values_close_together_lose_nothing(self, store: SqlStore, scale: float) -> None:
@@ -1053,12 +1073,15 @@ class TestSummaries:
         assert [summary.last for summary in found] == [float(number) for number in range(1200)]
         assert store.summaries_under("s") == found
 
-    @pytest.mark.parametrize("end", ["%", "_", "[", "\\", "z", "\ud7ff", "\ud800", "\U0010ffff", "\x00", "é"])
-    def test_no_character_of_a_prefix_is_special(self, store: SqlStore, end: str) -> None:
-        wanted = [f"s{end}", f"s{end}\\", f"s{end}\U0010ffff", f"s{end}a"]
-        others = ["s", "sA", f"S{end}", "t", "s\ue000", "s~"]
-        store.append(Point(name, "m", 1.0, 1.0) for name in [*wanted, *others])
-        assert sorted(found.series for found in store.summaries_under(f"s{end}")) == sorted(wanted)
+    def test_no_character_of_a_prefix_is_special(self, store: SqlStore) -> None:
+        ends = ["%", "_", "[", "\\", "z", "\ud7ff", "\ud800", "\U0010ffff", "\x00", "é"]
+        wanted = {
+            f"s{end}": [f"s{end}", f"s{end}\\", f"s{end}\U0010ffff", f"s{end}a", f"s{end}~"] for end in ends
+        }
+        others = ["s", "sA", "t", "s\ue000", "s~", *(f"S{end}" for end in ends)]
+        store.append(Point(name, "m", 1.0, 1.0) for name in [*chain(*wanted.values()), *others])
+        for prefix, names in wanted.items():
+            assert sorted(found.series for found in store.summaries_under(prefix)) == sorted(names)
 
     def test_agree_with_the_points_of_many_writers(self, store: SqlStore) -> None:
         def write(number: int) -> None:
