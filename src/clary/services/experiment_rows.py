@@ -94,9 +94,10 @@ def find(context: Context, noun: Noun, request: Request) -> Resource:
 
 
 def named(context: Context, noun: Noun, name: str) -> Resource:
-    """Raises ResourceNotFound."""
-    row = context.store.get(noun.kind, row_name(name))
-    if row is None:
+    """The row of a name, or of an ARN. Raises ResourceNotFound."""
+    by_arn = name.startswith("arn:")
+    row = context.store.find(name.lower()) if by_arn else context.store.get(noun.kind, row_name(name))
+    if row is None or row.kind != noun.kind:
         raise ResourceNotFound(f"There is no {noun.word} of the name {name!r}.")
     return row
 

@@ -110,6 +110,10 @@ def test_what_was_created_is_described_by_any_spelling_of_its_name(
 def test_a_component_is_described_by_its_arn(context: Context) -> None:
     arn = ask(context, "CreateTrialComponent", TrialComponentName="Mine")["TrialComponentArn"]
     assert ask(context, "DescribeTrialComponent", TrialComponentName=arn)["TrialComponentName"] == "Mine"
+    for other in ("experiment", "artifact"):
+        with pytest.raises(ResourceNotFound):
+            name = arn.replace("experiment-trial-component", other)
+            ask(context, "DescribeTrialComponent", TrialComponentName=name)
 
 
 def test_an_empty_description_is_removed(context: Context) -> None:
