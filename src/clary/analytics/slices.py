@@ -52,7 +52,7 @@ def _panel(parts: Sequence[Part], whole: float, domain: list[float], *, last: bo
     rows = [_row(n, part) for n, part in enumerate(parts)]
     x = {
         "type": "quantitative",
-        "scale": {"domain": domain, "nice": False},
+        "scale": {"domain": domain, "nice": False, "padding": 7},
         "axis": {"format": ".0%", "tickCount": 5, "labels": last, "ticks": last, "domain": last},
         "title": None,
     }

@@ -93,7 +93,11 @@ def _config(folder: Path, given: Path) -> Path:
 
 
 def _is_model(config: Path) -> bool:
-    return any(config.parent.glob("*.safetensors")) or any(config.parent.glob("pytorch_model*.bin"))
+    return bool(weight_files(config.parent))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
 
 
 def _task(config: Mapping[str, Any], path: Path) -> str:

@@ -16,21 +16,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from clary.recipes.artifact import Artifact, open_model
+from clary.recipes.artifact import Artifact, open_model, weight_files
 from clary.recipes.evaluation import Evaluation
 from clary.recipes.intervals import RESAMPLES, Bootstrap
-from clary.recipes.labelled import Columns, Labelled, labelled
+from clary.recipes.labelled import Columns, labelled
 from clary.recipes.refusal import CannotEvaluate
-from clary.recipes.rows import data_files, read_rows
+from clary.recipes.rows import Row, data_files, read_rows
 from clary.recipes.slicing import check_columns
 
 MODEL, DATA, OUTPUT = (Path("/opt/ml/processing") / name for name in ("model", "test", "evaluation"))
 MESSAGE = Path("/opt/ml/output/message")  # what a processing job's ExitMessage is read from
+Precision: TypeAlias = Literal["fp32", "bf16"]
 PACKAGES = ("clary", "torch", "transformers", "scikit-learn", "torchmetrics")
 
 
@@ -41,7 +43,7 @@ def evaluate(
     columns: Columns | None = None,
     labels: Sequence[str] | None = None,
     slice_by: Sequence[str] = (),
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     max_length: int | None = None,
     encoding: str | None = None,
     resamples: int = RESAMPLES,
@@ -58,21 +60,67 @@ def evaluate(
         artifact = open_model(Path(model), scratch=Path(scratch))
         rows = read_rows(Path(data), encoding=encoding)
         check_columns(rows, slice_by)
-        if artifact.task == "question-answering":
-            raise CannotEvaluate("question-answering is not supported yet")
-        names = _class_names(artifact, labels)
-        examples = labelled(rows, names, columns=columns)
-        from clary.recipes.classification import evaluate_classification  # torch and scikit-learn: seconds
-        from clary.recipes.running import PlainClassifier
-
-        classifier = PlainClassifier(artifact, max_length=max_length)
-        started = time.monotonic()
-        classified = classifier.classify(examples.texts, examples.pairs)
-        seconds = time.monotonic() - started
-        facts = _facts(artifact, Path(data), examples, classified.facts, seconds, bootstrap)
-        return evaluate_classification(
-            examples, classified, by=slice_by, bootstrap=bootstrap, facts=facts, texts=texts
+        task = _classification if artifact.task == "text-classification" else _question_answering
+        return task(
+            _Wish(
+                artifact, Path(data), rows, columns, labels, slice_by, precision, max_length, bootstrap, texts
+            )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    artifact: Artifact
+    data: Path
+    rows: Sequence[Row]
+    columns: Columns | None
+    labels: Sequence[str] | None
+    slice_by: Sequence[str]
+    precision: Precision
+    max_length: int | None
+    bootstrap: Bootstrap
+    texts: bool
+
+
+def _classification(wish: _Wish) -> Evaluation:
+    examples = labelled(wish.rows, _class_names(wish.artifact, wish.labels), columns=wish.columns)
+    from clary.recipes import running  # torch and transformers: seconds, after the data are known to be good
+    from clary.recipes.classification import evaluate_classification
+
+    encoder = running.load(wish.artifact, precision=wish.precision, max_length=wish.max_length)
+    started = time.monotonic()
+    classified = running.classify(encoder, wish.artifact, examples.texts, examples.pairs)
+    seconds = time.monotonic() - started
+    chosen = {"text": examples.columns.text, "pair": examples.columns.pair, "label": examples.columns.label}
+    return evaluate_classification(
+        examples,
+        classified,
+        by=wish.slice_by,
+        bootstrap=wish.bootstrap,
+        facts=_facts(wish, chosen, classified.facts, seconds),
+        texts=wish.texts,
+    )
+
+
+def _question_answering(wish: _Wish) -> Evaluation:
+    from clary.recipes import running
+    from clary.recipes.question_answering import evaluate_answers
+    from clary.recipes.questions import questions_of
+
+    questions = questions_of(wish.rows)
+    encoder = running.load(wish.artifact, precision=wish.precision, max_length=wish.max_length)
+    started = time.monotonic()
+    answers = running.answer(encoder, wish.artifact, questions)
+    seconds = time.monotonic() - started
+    chosen = {"question": "question", "context": "context", "answers": "answers"}
+    return evaluate_answers(
+        questions,
+        answers,
+        by=wish.slice_by,
+        bootstrap=wish.bootstrap,
+        facts=_facts(wish, chosen, running.facts_of(encoder), seconds),
+        texts=wish.texts,
+    )
 
 
 def _class_names(artifact: Artifact, given: Sequence[str] | None) -> Sequence[str]:
@@ -84,33 +132,28 @@ def _class_names(artifact: Artifact, given: Sequence[str] | None) -> Sequence[st
 
 
 def _facts(
-    artifact: Artifact,
-    data: Path,
-    examples: Labelled,
-    inference: Mapping[str, Any],
-    seconds: float,
-    bootstrap: Bootstrap,
+    wish: _Wish, columns: Mapping[str, str | None], inference: Mapping[str, Any], seconds: float
 ) -> dict[str, Any]:
     """What was evaluated on what, and how: what two runs are told apart by."""
-    chosen = examples.columns
+    artifact, examples = wish.artifact, len(wish.rows)
     return {
         "model": {
             "source": artifact.source,
             "architecture": next(iter(artifact.config.get("architectures") or ["unknown"])),
-            "sha256": _digest(sorted(artifact.folder.glob("*.safetensors"))),
+            "sha256": _digest(weight_files(artifact.folder)),
         },
         "data": {
-            "source": str(data),
-            "examples": len(examples),
-            "files": [{"name": file.name, "sha256": _digest([file])} for file in data_files(data)],
-            "columns": {"text": chosen.text, "text pair": chosen.pair, "label": chosen.label},
+            "source": str(wish.data),
+            "examples": examples,
+            "files": [{"name": file.name, "sha256": _digest([file])} for file in data_files(wish.data)],
+            "columns": {kind: name for kind, name in columns.items() if name is not None},
         },
         "run": {
             "inference": dict(inference),
             "seconds": round(seconds, 3),
-            "examples_per_second": round(len(examples) / max(seconds, 1e-9), 2),
-            "resamples": bootstrap.resamples,
-            "seed": bootstrap.seed,
+            "examples_per_second": round(examples / max(seconds, 1e-9), 2),
+            "resamples": wish.bootstrap.resamples,
+            "seed": wish.bootstrap.seed,
             "versions": {name: version(name) for name in PACKAGES},
         },
     }

@@ -54,10 +54,11 @@ class Bootstrap:
         return self.generator().multinomial(flat.sum(), flat / flat.sum(), size=self.resamples)
 
     def mean(self, values: Floats) -> Measure:
-        """The mean of a value per example, with scipy's percentile bootstrap."""
+        """The mean of a value per example, with scipy's percentile bootstrap; where all are 0, or all 1, Wilson's."""
         value = float(values.mean())
-        if len(values) < 2 or values.min() == values.max():
-            return Measure(value, 0.0, value, value)
+        if values.min() == values.max():  # a resample is no wiser
+            ends = share(int(values.sum()), len(values)) if value in {0.0, 1.0} else (value, value)
+            return Measure(value, 0.0, *ends)
         done = stats.bootstrap(
             (values,),
             np.mean,

@@ -14,6 +14,10 @@ from clary.analytics.draw import CannotDraw, draw
 from clary.analytics.looks import DARK, LIGHT, View, specification
 from clary.recipes.intervals import Measure
 
+_ORDERS = {
+    "text-classification": "Wrong answers, the surest first.",
+    "question-answering": "Answers that are not wholly right, the worst first, the surest of equals.",
+}
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
@@ -74,6 +78,7 @@ def page(
         classes=classes,
         slices=document["slices"],
         hardest=hardest,
+        order=_ORDERS[document["task"]],
         facts=dict(_facts(document)),
         percent=percent,
     )
