@@ -25,6 +25,7 @@ NOTE = "<!-- written by docs/make_reference.py -->\n"
 
 TITLES = {
     "sagemaker": "SageMaker",
+    "sagemaker-metrics": "SageMaker Metrics",
     "s3": "S3",
     "logs": "CloudWatch Logs",
     "cloudwatch": "CloudWatch",
