@@ -801,6 +801,14 @@ class TestTags:
         store.remove_tags("arn:a", iter(["k"]))
         assert (store.tags("arn:a"), store.tags("arn:b"), store.tags("arn:c")) == ({}, {"k": "b"}, {})
 
+    def test_of_many_arns_at_once(self, store: SqlStore) -> None:
+        for number in range(1200):
+            store.set_tags(f"arn:{number}", {"z": str(number), "a": "b"})
+        found = store.tags_of([*(f"arn:{number}" for number in range(0, 1200, 2)), "arn:none"])
+        assert len(found) == 600
+        assert list(found["arn:1100"].items()) == [("z", "1100"), ("a", "b")]
+        assert store.tags_of([]) == {}
+
     def test_nothing_is_a_fine_number_of_them(self, store: SqlStore) -> None:
         store.set_tags("arn:a", {})
         store.remove_tags("arn:a", [])

@@ -105,6 +105,13 @@ def common_metric(runs: Sequence[Run]) -> str | None:
     return shared[0] if shared else None
 
 
+def shared_metrics(comparison: Comparison) -> list[str]:
+    """The metrics that all runs have which have the one compared by, other than that one."""
+    have = [run for run in comparison.runs if comparison.metric in run.figures]
+    shared = [name for name in have[0].figures if all(name in run.figures for run in have)]
+    return [name for name in shared if name != comparison.metric]
+
+
 def lower_is_better(metric: str) -> bool:
     words = metric.lower().replace(":", "_").replace("-", "_").split("_")
     return any(word in _LOWER_IS_BETTER or word.endswith(_LOWER_AT_THE_END) for word in words)

@@ -73,3 +73,8 @@ def number(value: float) -> str:
     text = f"{value:.3e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
     mantissa, mark, exponent = text.partition("e")
     return f"{float(mantissa):g}e{int(exponent)}" if mark else text
+
+
+def figure(value: float) -> str:
+    """A metric's value for a table: three decimals where it is of that size, so that a column lines up."""
+    return f"{value:.3f}" if 0.001 <= abs(value) < 10 or value == 0 else number(value)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from clary.client.api import service_client
 from clary.client.server import find_server
 from clary.server.home import Connection, is_locked
 
@@ -38,13 +38,7 @@ class DemoServer:
         return self.connection.endpoint
 
     def client(self, service: str) -> Any:
-        return botocore.session.get_session().create_client(
-            service,
-            endpoint_url=self.connection.endpoint,
-            region_name=self.connection.region,
-            aws_access_key_id=self.connection.access_key_id,
-            aws_secret_access_key=self.connection.secret_access_key,
-        )
+        return service_client(self.connection, service)
 
     def newest_job(self) -> Mapping[str, Any] | None:
         """What DescribeTrainingJob tells of the job that was made last."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "env": "env:env_command",
     "run": "run:run_command",
     "tune": "tune:tune_command",
+    "compare": "compare:compare_command",
     "demo": "demo:demo_command",
 }
 

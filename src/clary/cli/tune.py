@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import botocore.session
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,6 +18,7 @@ from clary.analytics.reading import read
 from clary.analytics.study import specification
 from clary.cli.options import home_option, settings_of
 from clary.cli.tune_table import table
+from clary.client.api import service_client
 from clary.client.pages import Refused, read_page
 from clary.client.server import NotConnected, find_server
 from clary.server.home import Connection
@@ -126,14 +126,7 @@ def _counters(server: Connection, name: str) -> dict[str, Any]:
 
 def _ask(server: Connection, question: Callable[[Any], Any]) -> Any:
     """The answer to a question that is asked with a SageMaker client. Ends the command when there is none."""
-    client = botocore.session.get_session().create_client(
-        "sagemaker",
-        endpoint_url=server.endpoint,
-        region_name=server.region,
-        aws_access_key_id=server.access_key_id,
-        aws_secret_access_key=server.secret_access_key,
-        verify=server.ca_bundle or None,
-    )
+    client = service_client(server, "sagemaker")
     try:
         return question(client)
     except (BotoCoreError, ClientError) as problem:

@@ -7,13 +7,15 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from clary.agent.contract import Access
-from clary.controllers.jobs import Jobs, Means
+from clary.controllers.jobs import Jobs
 from clary.controllers.loop import Loop
+from clary.controllers.means import Means
 from clary.controllers.thinkers import Thinkers
 from clary.controllers.tuner import Means as TunerMeans
 from clary.controllers.tuner import Tuner
@@ -36,8 +38,10 @@ SERVICES = (
     *("identity", "logs", "metrics", "tags"),
     "s3",
     *("training", "training_list"),
+    "processing",
     *("tuning", "tuning_list"),
     *("experiments", "experiments_list"),
+    "search",
 )
 
 THINKERS = 4  # studies whose next children are worked out at the same time
@@ -115,9 +119,15 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         thinkers.stop()
         store.close()
 
-    world = World(account, settings, store, objects, time.time, random_hex, changed)
+    capacity = partial(most_instances, means.slots, instance_types)
+    world = World(account, settings, store, objects, time.time, random_hex, changed, capacity)
     app = make_app(Gateway(world), changes)
     return Server(app, account, credential, sandbox.isolation, start, changes.close, close)
+
+
+def most_instances(slots: Slots, types: InstanceTypes, instance_type: str) -> int:
+    """How many instances of a type this machine holds at once."""
+    return slots.most(types.request(instance_type))
 
 
 def random_hex(digits: int) -> str:

@@ -241,6 +241,10 @@ class Store(Protocol):
         """In the order in which the keys were first set."""
         ...
 
+    def tags_of(self, arns: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+        """The same of many at once, by ARN; an ARN without tags is left out."""
+        ...
+
     def append(self, points: Iterable[Point], *, once: bool = False) -> None:
         """`once`: leave out points that equal one before them, there or in this call: a repetition adds none.
 

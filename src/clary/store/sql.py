@@ -32,6 +32,8 @@ from clary.store.transactions import reading, writing
 EVERYTHING = Where()
 FIRST_PAGE = Page()
 
+_ARNS_AT_ONCE = 500
+
 _TAGS = select(TAGS.c.key, TAGS.c.value).where(TAGS.c.arn == bindparam("a")).order_by(TAGS.c.id)
 _CREDENTIAL = select(
     CREDENTIALS.c.access_key_id,
@@ -215,6 +217,20 @@ class SqlStore:
     def tags(self, arn: str) -> Mapping[str, str]:
         rows = reading(self.engine, lambda connection: connection.execute(_TAGS, {"a": arn}).all())
         return dict(rows)
+
+    def tags_of(self, arns: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+        wanted = sorted(set(arns))
+        found: dict[str, dict[str, str]] = {}
+
+        def work(connection: Connection) -> None:
+            for first in range(0, len(wanted), _ARNS_AT_ONCE):
+                some = TAGS.c.arn.in_(wanted[first : first + _ARNS_AT_ONCE])
+                statement = select(TAGS.c.arn, TAGS.c.key, TAGS.c.value).where(some).order_by(TAGS.c.id)
+                for arn, key, value in connection.execute(statement):
+                    found.setdefault(arn, {})[key] = value
+
+        reading(self.engine, work)
+        return found
 
     def append(self, points: Iterable[Point], *, once: bool = False) -> None:
         measured = tuple(points)

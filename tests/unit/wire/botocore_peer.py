@@ -22,6 +22,8 @@ OFFERED: dict[str, list[str]] = {
     "sagemaker": [
         *(f"{verb}TrainingJob" for verb in ("Create", "Describe", "Stop", "Update", "Delete")),
         *("ListTrainingJobs", "AddTags", "ListTags", "DeleteTags"),
+        *(f"{verb}ProcessingJob" for verb in ("Create", "Describe", "Stop", "Delete")),
+        "ListProcessingJobs",
         *(f"{verb}HyperParameterTuningJob" for verb in ("Create", "Describe", "Stop", "Delete")),
         *("ListHyperParameterTuningJobs", "ListTrainingJobsForHyperParameterTuningJob"),
         *(
@@ -30,7 +32,7 @@ OFFERED: dict[str, list[str]] = {
             for verb in ("Create", "Describe", "Update", "Delete")
         ),
         *("ListExperiments", "ListTrials", "ListTrialComponents"),
-        *("AssociateTrialComponent", "DisassociateTrialComponent"),
+        *("AssociateTrialComponent", "DisassociateTrialComponent", "Search"),
     ],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
     "cloudwatch": ["GetMetricStatistics", "ListMetrics", "PutMetricData", "GetMetricData"],

@@ -1,0 +1,144 @@
+"""Evaluations as `clary.recipes.evaluate` leaves them: figures with intervals, and a prediction for each example.
+
+`evaluation.json` gives the figures; any with `{"..._metrics": {name: {"value": number}}}` in it will do, which is what
+SageMaker's own evaluation steps write. `predictions.parquet` gives what paired tests need.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from clary.analytics.comparison import Figure, Predictions
+
+DOCUMENT = "evaluation.json"
+TABLE = "predictions.parquet"
+
+# columns of the table that are a metric's value of each example, and the metric
+MEANS = {"loss": "log_loss", "exact_match": "exact_match", "f1": "f1"}
+
+
+class Unreadable(Exception):
+    """There is an evaluation, and it cannot be read; the message says why."""
+
+
+class Place(Protocol):
+    """Where files of an evaluation lie. `read` gives None for a file that is not there."""
+
+    def read(self, name: str) -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    path: Path
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Below an S3 URI. `s3` is a botocore client."""
+
+    s3: Any
+    uri: str
+
+    def read(self, name: str) -> bytes | None:
+        bucket, _, key = self.uri.removeprefix("s3://").partition("/")
+        full = f"{key.rstrip('/')}/{name}" if key.rstrip("/") else name
+        try:
+            body: bytes = self.s3.get_object(Bucket=bucket, Key=full)["Body"].read()
+        except (self.s3.exceptions.NoSuchKey, self.s3.exceptions.NoSuchBucket):
+            return None
+        return body
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """`note` says why there are no predictions, where there are none."""
+
+    place: str
+    figures: Mapping[str, Figure]
+    predictions: Predictions | None
+    note: str | None = None
+
+
+def read_evaluation(place: Place) -> Evaluation | None:
+    """None where there is none. Raises Unreadable."""
+    text = place.read(DOCUMENT)
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError as problem:
+        raise Unreadable(f"{place}/{DOCUMENT} is not JSON: {problem}") from None
+    table = place.read(TABLE)
+    if table is None:
+        note = f"{place} has no {TABLE}"
+        return Evaluation(str(place), dict(_figures(document)), None, note)
+    try:
+        return Evaluation(str(place), dict(_figures(document)), _predictions(table))
+    except ImportError:
+        note = f"{place}/{TABLE} was not read: pip install 'clary[nlp]'"
+        return Evaluation(str(place), dict(_figures(document)), None, note)
+    except ValueError as problem:
+        raise Unreadable(f"{place}/{TABLE} cannot be read: {problem}") from None
+
+
+def _figures(document: Any) -> Iterator[tuple[str, Figure]]:
+    """Every `{"value": number}` under its own name, however deep: `metrics`, `binary_classification_metrics`, ..."""
+    if not isinstance(document, Mapping):
+        return
+    for name, entry in document.items():
+        if not isinstance(entry, Mapping):
+            continue
+        value = entry.get("value")
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            low, high = entry.get("interval") or (None, None)
+            yield name, Figure(float(value), low, high)
+        elif name == "metrics" or name.endswith("_metrics"):
+            yield from _figures(entry)
+
+
+def _predictions(table: bytes) -> Predictions:
+    """Raises ImportError without pyarrow, ValueError for what is no such table."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        read = pyarrow.parquet.read_table(io.BytesIO(table))
+    except pyarrow.ArrowException as problem:
+        raise ValueError(str(problem)) from None
+    columns = set(read.column_names)
+    if "example" not in columns:
+        raise ValueError("it has no column `example`")
+
+    def texts(name: str) -> Any:
+        return np.array([str(value) for value in read.column(name).to_pylist()])
+
+    scores = {
+        metric: np.asarray(read.column(name).to_numpy(), dtype=np.float64)
+        for name, metric in MEANS.items()
+        if name in columns
+    }
+    if not {"label", "predicted"} <= columns:
+        return Predictions(texts("example"), scores)
+    labels, predicted = texts("label"), texts("predicted")
+    scores["accuracy"] = (labels == predicted).astype(np.float64)
+    return Predictions(texts("example"), scores, labels, predicted)

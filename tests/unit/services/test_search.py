@@ -1,0 +1,195 @@
+"""Search over a real store, called as a function. (`test_search_terms` has the conditions themselves.)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clary.domain.names import Account
+from clary.errors import ValidationException
+from clary.objects.disk import DiskObjects
+from clary.services import experiments, search, tags, training  # noqa: F401 - they register their operations
+from clary.services.operations import OPERATIONS, Context
+from clary.settings import Settings
+from clary.store.base import Credential, Point
+from clary.store.sql import open_store
+from clary.testing import SteppedClock
+from clary.wire.encode_json import write_json
+from clary.wire.http import Headers, HttpRequest
+from clary.wire.models import service_model
+
+COMPONENT = "experiment-trial-component"
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[Context]:
+    clock = SteppedClock()
+    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
+    yield Context(
+        account=Account("123456789012", "us-east-1"),
+        settings=Settings(home=tmp_path),
+        store=store,
+        objects=DiskObjects(store.engine, tmp_path / "objects", new_id=lambda digits: "0" * digits),
+        now=lambda: clock.advance(1),
+        new_id=lambda digits: "0" * digits,
+        changed=lambda: None,
+        caller=Credential("AKIA", "secret"),
+        request=HttpRequest("POST", "/", "", Headers(), None),  # type: ignore[arg-type]
+    )
+    store.close()
+
+
+def ask(context: Context, name: str, **request: Any) -> Any:
+    """An operation's answer, which fits the shape it is published with."""
+    answer = OPERATIONS["sagemaker", name](context, request)
+    write_json(answer, service_model("sagemaker").operation_model(name).output_shape)  # type: ignore[arg-type]
+    return answer
+
+
+@pytest.fixture
+def runs(context: Context) -> Context:
+    """Experiment Mine > trials one, two > runs r0 to r5; the even ones in `one`, the odd ones in `two`."""
+    ask(context, "CreateExperiment", ExperimentName="Mine")
+    for trial in ("one", "two"):
+        ask(context, "CreateTrial", TrialName=trial, ExperimentName="Mine")
+    for number in range(6):
+        name = f"r{number}"
+        ask(
+            context,
+            "CreateTrialComponent",
+            TrialComponentName=name,
+            Parameters={"lr": {"NumberValue": number / 10}},
+            InputArtifacts={"train": {"Value": f"s3://data/{number % 3}"}},
+            Tags=[{"Key": "team", "Value": "odd" if number % 2 else "even"}],
+        )
+        trial = ("one", "two")[number % 2]
+        ask(context, "AssociateTrialComponent", TrialComponentName=name, TrialName=trial)
+        if number:
+            values = [Point(f"{COMPONENT}/{name}", "loss", at, number * at) for at in (1.0, 2.0)]
+            context.store.append(values)
+    ask(context, "CreateTrialComponent", TrialComponentName="elsewhere")
+    return context
+
+
+def names(context: Context, *filters: tuple[str, ...], **more: Any) -> list[str]:
+    answer = find(context, *filters, **more)
+    return [each["TrialComponent"]["TrialComponentName"] for each in answer["Results"]]
+
+
+def find(context: Context, *filters: tuple[str, ...], **more: Any) -> Any:
+    terms = [dict(zip(("Name", "Operator", "Value"), each, strict=False)) for each in filters]
+    expression = {"SearchExpression": {"Filters": terms}} if terms else {}
+    return ask(context, "Search", Resource="ExperimentTrialComponent", **expression, **more)
+
+
+def test_without_a_condition_all_are_found_latest_change_first(runs: Context) -> None:
+    ask(runs, "UpdateTrialComponent", TrialComponentName="r2", DisplayName="changed")
+    assert names(runs) == ["r2", "elsewhere", "r5", "r4", "r3", "r1", "r0"]
+
+
+def test_an_experiments_runs_sorted_by_a_metric_those_without_it_last(runs: Context) -> None:
+    mine = ("Parents.ExperimentName", "Equals", "Mine")
+    order = {"SortBy": "metrics.loss.last"}
+    assert names(runs, mine, **order) == ["r5", "r4", "r3", "r2", "r1", "r0"]
+    assert names(runs, mine, **order, SortOrder="Ascending") == ["r1", "r2", "r3", "r4", "r5", "r0"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        (("Parents.TrialName", "Equals", "two"), ["r1", "r3", "r5"]),
+        (("Parents.TrialName", "Contains", "w"), ["r1", "r3", "r5"]),
+        (("Parents.ExperimentName", "Equals", "other"), []),
+        (("Metrics.loss.Avg", "GreaterThan", "4"), ["r3", "r4", "r5"]),
+        (("Metrics.loss", "NotExists"), ["elsewhere", "r0"]),
+        (("Parameters.lr", "LessThanOrEqualTo", "0.1"), ["r0", "r1"]),
+        (("Tags.team", "Equals", "even"), ["r0", "r2", "r4"]),
+        (("InputArtifacts", "Contains", "s3://data/1"), ["r1", "r4"]),
+        (("TrialComponentName", "In", "r1,r2"), ["r1", "r2"]),
+    ],
+)
+def test_conditions_on_what_lies_elsewhere_than_in_the_row(runs, condition, found) -> None:
+    assert names(runs, condition, SortBy="TrialComponentName", SortOrder="Ascending") == found
+
+
+def test_a_result_is_whole(runs: Context) -> None:
+    (result,) = find(runs, ("TrialComponentName", "Equals", "r1"))["Results"]
+    component = result["TrialComponent"]
+    assert component["Parents"] == [{"TrialName": "two", "ExperimentName": "Mine"}]
+    assert component["Tags"] == [{"Key": "team", "Value": "odd"}]
+    assert component["Metrics"][0]["MetricName"] == "loss"
+    assert {
+        key: component["Metrics"][0][key] for key in ("Min", "Max", "Avg", "StdDev", "Last", "Count")
+    } == {
+        "Min": 1.0,
+        "Max": 2.0,
+        "Avg": 1.5,
+        "StdDev": 0.5,
+        "Last": 2.0,
+        "Count": 2,
+    }
+
+
+def test_pages_go_on_behind_the_last_result_whatever_came_or_went(runs: Context) -> None:
+    order = {"SortBy": "CreationTime", "MaxResults": 2}
+    first = find(runs, ("Parents.ExperimentName", "Equals", "Mine"), **order)
+    assert first["TotalHits"] == {"Value": 6, "Relation": "EqualTo"}
+    ask(runs, "CreateTrialComponent", TrialComponentName="newest")
+    ask(runs, "AssociateTrialComponent", TrialComponentName="newest", TrialName="one")
+    ask(runs, "DisassociateTrialComponent", TrialComponentName="r4", TrialName="one")
+    rest = []
+    token = first["NextToken"]
+    while token:
+        page = find(runs, ("Parents.ExperimentName", "Equals", "Mine"), **order, NextToken=token)
+        rest += [each["TrialComponent"]["TrialComponentName"] for each in page["Results"]]
+        token = page.get("NextToken")
+    assert rest == ["r3", "r2", "r1", "r0"]
+
+
+@pytest.mark.parametrize("token", ["x", "bm8=", "WyJhIiwgMSwgMiwgM10=", "é"])
+def test_a_token_of_another_search_is_refused(runs: Context, token: str) -> None:
+    with pytest.raises(ValidationException, match="NextToken"):
+        find(runs, NextToken=token)
+
+
+def test_a_token_belongs_to_its_order(runs: Context) -> None:
+    token = find(runs, SortBy="CreationTime", MaxResults=2)["NextToken"]
+    with pytest.raises(ValidationException, match="NextToken"):
+        find(runs, SortBy="TrialComponentName", MaxResults=2, NextToken=token)
+
+
+def test_experiments_and_trials(runs: Context) -> None:
+    (found,) = ask(runs, "Search", Resource="Experiment")["Results"]
+    assert found["Experiment"]["ExperimentName"] == "Mine"
+    answer = ask(
+        runs,
+        "Search",
+        Resource="ExperimentTrial",
+        SearchExpression={"Filters": [{"Name": "ExperimentName", "Value": "Mine"}]},
+        SortBy="TrialName",
+        SortOrder="Ascending",
+    )
+    trials = [each["Trial"] for each in answer["Results"]]
+    assert [trial["TrialName"] for trial in trials] == ["one", "two"]
+    assert len(trials[0]["TrialComponentSummaries"]) == 3
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"Resource": "ModelCard"},
+        {"Resource": "Experiment", "CrossAccountFilterOption": "CrossAccount"},
+        {"Resource": "Experiment", "VisibilityConditions": [{"Key": "a", "Value": "b"}]},
+    ],
+)
+def test_what_is_not_offered_is_refused_by_name(context: Context, request_: dict[str, Any]) -> None:
+    with pytest.raises(ValidationException, match="not supported"):
+        ask(context, "Search", **request_)
+
+
+def test_an_unknown_order_is_refused(context: Context) -> None:
+    with pytest.raises(ValidationException, match="Unknown property name: 'Colour'"):
+        ask(context, "Search", Resource="Experiment", SortBy="Colour")
