@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
 from clary.agent import contract
 from clary.agent.contract import Outcome
+from clary.controllers.hosts import LONGEST_REASON
 from clary.controllers.story import News
-from clary.domain.kinds import TRAINING_JOB
+from clary.controllers.work import WORK
 from clary.domain.transitions import close, enter
 from clary.store.base import Page, Resource, Store
 
-KIND = TRAINING_JOB.name
-LONGEST_REASON = 1024
-GIVEN_UP = frozenset({"folder", "slots", "read", "started", "streams"})
-
-MESSAGES = {
-    "Completed": "Training job completed",
-    "Failed": "Training job failed",
-    "Stopped": "Training job stopped",
-    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
-}
+GIVEN_UP = frozenset({"folder", "slots", "hosts", "read", "started", "streams"})
 
 
 def told(job: Resource, news: News, *, now: float) -> Resource:
     """The row with what its folder newly says. A job being stopped stays Stopping whatever its agent does."""
     state = dict(job.state)
     for event in news.events:
-        if event["status"] == "Training" or "started" in event:
+        if event["status"] == WORK[job.kind].running or "started" in event:
             state.setdefault("started", event.get("started", event["at"]))
         if job.status != "Stopping":
             state = enter(state, event["status"], event["message"], at=event["at"])
     finals = dict(state.get("final_metrics", {}))
-    series = f"{KIND}/{job.name}"
+    series = f"{job.kind}/{job.name}"
     # no document can hold nan: None says that the last value was no finite number
     finals.update(
         {
@@ -49,18 +42,15 @@ def told(job: Resource, news: News, *, now: float) -> Resource:
 
 
 def ended(job: Resource, outcome: Outcome, *, now: float) -> Resource:
-    """The row in its final status, with times, reason and artifacts."""
-    if not TRAINING_JOB.may_move(job.status, outcome.status):
+    """The row in its final status, with times, reason, artifacts and message."""
+    work = WORK[job.kind]
+    if not work.kind.may_move(job.status, outcome.status):
         outcome = replace(outcome, status="Stopped", secondary="Stopped")  # the stop came as it completed
     state = dict(job.state)
     if outcome.status == "Stopped" and outcome.secondary != "Stopped":
-        state = enter(state, "Stopping", "Stopping the training job", at=min(outcome.at, now))
+        state = enter(state, "Stopping", f"Stopping the {work.noun}", at=min(outcome.at, now))
     reason = outcome.reason[:LONGEST_REASON] if outcome.reason else None
-    message = (
-        reason
-        if outcome.status == "Failed" and reason
-        else MESSAGES.get(outcome.secondary, outcome.secondary)
-    )
+    message = reason if outcome.status == "Failed" and reason else work.message(outcome.secondary)
     state = close(enter(state, outcome.secondary, message, at=now), at=now)
     facts = {
         "started": outcome.started,
@@ -68,6 +58,7 @@ def ended(job: Resource, outcome: Outcome, *, now: float) -> Resource:
         "reason": reason if outcome.status == "Failed" else None,
         "artifacts": outcome.artifacts,
         "exit_code": outcome.exit_code,
+        "exit_message": outcome.message,
     }
     state.update({key: value for key, value in facts.items() if value is not None})
     if "started" in state:
@@ -105,31 +96,38 @@ def retried(job: Resource, outcome: Outcome, *, now: float) -> Resource:
     state = {key: value for key, value in job.state.items() if key not in GIVEN_UP}
     state["attempts"] = int(state.get("attempts", 0)) + 1
     state = enter(state, "Restarting", outcome.reason or "", at=now)
-    return replace(
-        job, state=enter(state, "Starting", "Starting the training job again", at=now), modified=now
-    )
+    again = f"Starting the {WORK[job.kind].noun} again"
+    return replace(job, state=enter(state, "Starting", again, at=now), modified=now)
 
 
 def tidy(folder: Path) -> None:
     """Remove what only a running job needs: its data, environment and the plan with its key."""
-    for name in (contract.ML, "env", "tmp", "home", "nothing"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (contract.PLAN, contract.STOP):
-        (folder / name).unlink(missing_ok=True)
+    for host in (folder, *folder.glob("algo-*")):
+        for name in (contract.ML, "env", "tmp", "home", "nothing"):
+            shutil.rmtree(host / name, ignore_errors=True)
+        for name in (contract.PLAN, contract.STOP):
+            (host / name).unlink(missing_ok=True)
 
 
 def sweep(store: Store, jobs: Path) -> None:
     """What a server that died between two steps left: folders of jobs that are gone, working files of ended ones."""
-    wanted: dict[str, Resource] = {}
-    after: str | None = None
-    while True:
-        rows, after = store.list(KIND, page=Page(sort="name", limit=1000, after=after))
-        wanted.update({str(row.state["folder"]): row for row in rows if "folder" in row.state})
-        if after is None:
-            break
+    wanted = {str(row.state["folder"]): row for kind in WORK for row in _placed(store, kind)}
     for folder in jobs.glob("*/*"):
         row = wanted.get(f"{folder.parent.name}/{folder.name}")
         if row is None:
             shutil.rmtree(folder, ignore_errors=True)
-        elif TRAINING_JOB.is_final(row.status) and (folder / contract.PLAN).exists():
+        elif WORK[row.kind].kind.is_final(row.status) and _is_untidy(folder):
             tidy(folder)
+
+
+def _placed(store: Store, kind: str) -> Iterator[Resource]:
+    after: str | None = None
+    while True:
+        rows, after = store.list(kind, page=Page(sort="name", limit=1000, after=after))
+        yield from (row for row in rows if "folder" in row.state)
+        if after is None:
+            return
+
+
+def _is_untidy(folder: Path) -> bool:
+    return any((host / contract.PLAN).exists() for host in (folder, *folder.glob("algo-*")))

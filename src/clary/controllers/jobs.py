@@ -1,5 +1,8 @@
 """The job controller: give each job its slots, launch it, follow its story, end it.
 
+One queue holds jobs of all kinds; what differs between them is in the table `work`. A job of several hosts gets all its
+slots or none, is launched on all of them, and ends when all have: the first that does not complete ends the others.
+
 A job it has claimed stays claimed (the lease is renewed) until it has ended. All it knows is in the job's row and
 folder, so a controller that starts again goes on where the last one stopped:
 
@@ -11,68 +14,61 @@ folder, so a controller that starts again goes on where the last one stopped:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from clary.agent import contract
-from clary.agent.contract import Access, Outcome, read_outcome
+from clary.agent.contract import Outcome
 from clary.controllers import endings
+from clary.controllers.agents import Agents
 from clary.controllers.components import finish_component
-from clary.controllers.plan import instance_type, training_plan
-from clary.controllers.story import News, last_words, log_size, read_news
-from clary.domain.kinds import TRAINING_JOB
+from clary.controllers.hosts import Host, host_names, together
+from clary.controllers.means import Means
+from clary.controllers.story import News, log_size, read_all
+from clary.controllers.work import WORK, Work
 from clary.domain.transitions import enter
-from clary.runners.base import Runner
-from clary.runners.environments import Environments
-from clary.runners.instances import InstanceTypes, Share, Slots
-from clary.settings import Settings
-from clary.store.base import Lease, Resource, Store
+from clary.runners.instances import Share
+from clary.store.base import Lease, Resource
 
 log = logging.getLogger("clary.controllers.jobs")
 
-KIND = TRAINING_JOB.name
 MOST_CLAIMED = 1000
-MOST_LAUNCHES = 3
 MOST_FAULTS = 10
 FIRST_REST_S = 0.1
 LONGEST_REST_S = 30.0
 IDLE_S = 5.0
 
 
+Key = tuple[str, str]
+"""A job's kind and name."""
+
+
 @dataclass(slots=True)
 class Held:
     """A job under this controller's lease; `job` is its row as last read or written.
 
-    `is_asked_to_stop`: the runner was told. `faults`: turns in a row that raised, the first of
-    them `trouble`; no further one before `rests_until`.
+    `is_asked_to_stop`: the runner was told. `launches`: how often, by host. `faults`: turns in a row that raised, the
+    first of them `trouble`; no further one before `rests_until`.
     """
 
     lease: Lease
     job: Resource
     is_asked_to_stop: bool = False
     log_bytes: int = 0
-    launches: int = 0
+    launches: Counter[str] = field(default_factory=Counter)
     faults: int = 0
     trouble: Exception | None = None
     rests_until: float = 0.0
 
+    @property
+    def key(self) -> Key:
+        return self.job.kind, self.job.name
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a controller works with. `access` mints a job's own key; `changed` tells waiting clients."""
-
-    store: Store
-    runner: Runner
-    slots: Slots
-    instance_types: InstanceTypes
-    environments: Environments
-    settings: Settings
-    owner: str
-    access: Callable[[Resource], Access]
-    new_id: Callable[[int], str]
-    changed: Callable[[bool], None]
+    @property
+    def work(self) -> Work:
+        return WORK[self.job.kind]
 
 
 @dataclass(slots=True)
@@ -80,20 +76,27 @@ class Jobs:
     """One `step` a turn; not for use from several threads at once."""
 
     means: Means
-    _held: dict[str, Held] = field(default_factory=dict)
+    _agents: Agents = field(init=False)
+    _held: dict[Key, Held] = field(default_factory=dict)
     _renewed: float = 0.0
     _room: bool = True
 
+    def __post_init__(self) -> None:
+        self._agents = Agents(self.means)
+
     def resume(self, now: float) -> None:
         """Take over what a former controller of this owner held, and sweep what it left."""
-        self.means.store.surrender(KIND, owner=self.means.owner, now=now)
+        for kind in WORK:
+            self.means.store.surrender(kind, owner=self.means.owner, now=now)
         endings.sweep(self.means.store, self.means.settings.jobs)
 
     def step(self, now: float) -> float:
         """One look at everything held. Gives the seconds that may pass until the next."""
-        self._claim(now)
+        for kind in WORK:
+            self._claim(kind, now)
         self._renew(now)
-        self._refresh()
+        for kind in WORK:
+            self._refresh(kind)
         self._room = True
         for held in sorted(self._held.values(), key=lambda held: held.job.created):
             # a rest longer than any there is: the clock was set back
@@ -117,62 +120,66 @@ class Jobs:
             held.faults, held.trouble = 0, None
 
     def _turn(self, held: Held, now: float) -> None:
-        if TRAINING_JOB.is_final(held.job.status):
-            self._let_go(held.job.name)
+        if held.work.kind.is_final(held.job.status):
+            self._let_go(held.key)
         elif "folder" in held.job.state:
             self._follow(held, now)
         else:
             self._room = self._place(held, now, room=self._room)
 
-    def _refresh(self) -> None:
+    def _refresh(self, kind: str) -> None:
         """Read again the rows that others have changed: a service did, or another server."""
-        versions = self.means.store.held(KIND, owner=self.means.owner)
-        for name, held in list(self._held.items()):
+        mine = [held for held in self._held.values() if held.job.kind == kind]
+        versions = self.means.store.held(kind, owner=self.means.owner) if mine else {}
+        for held in mine:
+            name = held.job.name
             if versions.get(name) == held.job.version:
                 continue
-            job = self.means.store.get(KIND, name) if name in versions else None
+            job = self.means.store.get(kind, name) if name in versions else None
             if job is None:
                 self._lose(held)
             else:
                 held.job = job
 
-    def _claim(self, now: float) -> None:
+    def _claim(self, kind: str, now: float) -> None:
         leases = self.means.store.claim(
-            KIND, owner=self.means.owner, now=now, lease_s=self.means.settings.lease_s, limit=MOST_CLAIMED
+            kind, owner=self.means.owner, now=now, lease_s=self.means.settings.lease_s, limit=MOST_CLAIMED
         )
         for lease in leases:
-            job = lease.resource
-            before = self._held.get(job.name)
+            held = Held(lease, lease.resource)
+            before = self._held.get(held.key)
             if before is None:
-                self._held[job.name] = Held(lease, job)
-            elif before.job.state.get("folder") == job.state.get("folder"):
-                before.lease, before.job = lease, job  # our own lease had run out: the machine slept, say
+                self._held[held.key] = held
+            elif before.job.state.get("folder") == held.job.state.get("folder"):
+                # our own lease had run out: the machine slept, say
+                before.lease, before.job = lease, held.job
             else:
                 self._lose(before)
-                self._held[job.name] = Held(lease, job)
-            if share := job.state.get("slots"):
-                self.means.slots.retake(job.name, share)
+                self._held[held.key] = held
+            if shares := held.job.state.get("slots"):
+                self.means.slots.retake(_holder(held.key), shares)
 
     def _renew(self, now: float) -> None:
         lease_s = self.means.settings.lease_s
         if self._held and now - self._renewed > lease_s / 3:
-            self.means.store.renew(KIND, owner=self.means.owner, until=now + lease_s)
+            for kind in WORK:
+                self.means.store.renew(kind, owner=self.means.owner, until=now + lease_s)
             self._renewed = now
 
     def _lose(self, held: Held) -> None:
         """The row is another server's, or is gone, or is a later job's of that name: of one gone nothing may go on."""
         job = held.job
-        row = self.means.store.get(KIND, job.name)
+        row = self.means.store.get(job.kind, job.name)
         log.warning("%s: %s", job.arn, "deleted while it was held" if row is None else "the lease was lost")
-        self._let_go(job.name)
+        self._let_go(held.key)
         if "folder" in job.state and (row is None or row.state.get("folder") != job.state["folder"]):
-            self.means.runner.clear(self._folder(job))
+            self._agents.clear(job)
             self.means.store.drop_credentials(job.arn)
             endings.tidy(self._folder(job))
 
-    def _let_go(self, name: str) -> None:
-        self._held.pop(name, None)
-        self.means.slots.give_back(name)
+    def _let_go(self, key: Key) -> None:
+        self._held.pop(key, None)
+        self.means.slots.give_back(_holder(key))
 
     # -- waiting
 
@@ -182,14 +189,15 @@ class Jobs:
         if job.status == "Stopping":
             self._end(held, Outcome("Stopped", "Stopped", now), now)
             return room
-        share = None
+        shares = None
         if room:
-            request = self.means.instance_types.request(instance_type(job.spec))
-            share = self.means.slots.take(job.name, request)
-        if share is None:
+            kind, count = held.work.instances(job.spec)
+            request = self.means.instance_types.request(kind)
+            shares = self.means.slots.take(_holder(held.key), request, count)
+        if shares is None:
             self._let_wait(held, now)
             return False
-        self._launch(held, share, now)
+        self._launch(held, shares, now)
         return True
 
     def _let_wait(self, held: Held, now: float) -> None:
@@ -202,60 +210,48 @@ class Jobs:
 
         self._apply(held, wait, now)
 
-    def _launch(self, held: Held, share: Share, now: float) -> None:
+    def _launch(self, held: Held, shares: Sequence[Share], now: float) -> None:
         """Write down where the job will be before it is there: a server that dies in between finds it."""
-        folder = f"{KIND}/{held.job.name}-{self.means.new_id(8)}"
-        host = "algo-1"
+        folder = f"{held.job.kind}/{held.job.name}-{self.means.new_id(8)}"
+        hosts = host_names(len(shares))
 
         def place(row: Resource) -> Resource:
-            state = enter(row.state, "Starting", "Preparing the instances for training", at=now)
-            streams = {**state.get("streams", {}), f"{row.name}/{host}-{round(now * 1000)}": host}
+            message = f"Preparing the instances for {held.work.running.lower()}"
+            state = enter(row.state, "Starting", message, at=now)
+            streams = {f"{row.name}/{host}-{round(now * 1000)}": host for host in hosts}
             placed = {
                 "folder": folder,
-                "slots": share,
-                "streams": streams,
+                "slots": list(shares),
+                "hosts": hosts,
+                "streams": {**state.get("streams", {}), **streams},
                 "read": {},
             }
             return replace(row, state={**state, **placed}, modified=now)
 
         if self._apply(held, place, now):
-            self._start_agent(held)
-
-    def _start_agent(self, held: Held) -> None:
-        means, job = self.means, held.job
-        held.launches += 1
-        share = job.state["slots"]
-        image = job.spec["AlgorithmSpecification"].get("TrainingImage", "")
-        plan = training_plan(
-            job,
-            access=means.access(job),
-            python=means.environments.python(image),
-            cpus=share["cpus"],
-            gpus=share["gpus"],
-            grace_s=means.settings.stop_grace_s,
-            usage_period_s=means.settings.usage_period_s,
-        )
-        self._folder(job).mkdir(mode=0o700, parents=True, exist_ok=True)
-        means.runner.launch(self._folder(job), plan)
+            self._agents.start(held.job, self._agents.hosts(held.job), held.launches)
 
     # -- running
 
     def _follow(self, held: Held, now: float) -> None:
         job = held.job
-        folder = self._folder(job)
-        if job.status == "Stopping" and not held.is_asked_to_stop:
-            self.means.runner.stop(folder)
-            held.is_asked_to_stop = True
-        alive = self.means.runner.is_alive(folder)
-        outcome = read_outcome(folder)
-        news = read_news(folder, job.state["read"], series=f"{KIND}/{job.name}")
+        hosts = self._agents.hosts(job)
+        if job.status == "Stopping":
+            self._ask_to_stop(held, hosts)
+        outcomes = self._agents.look(job, hosts, held.launches, now)
+        if any(outcome.status != "Completed" for outcome in outcomes.values()):
+            self._ask_to_stop(held, hosts)
+        news = read_all(hosts, job.state["read"], series=f"{job.kind}/{job.name}")
         if news:
             self._tell(held, news, now)
-        self._notice_log(held, folder)
-        if outcome is not None and news.complete:
-            self._end(held, outcome, now)
-        elif outcome is None and not alive:
-            self._look_for_lost(held, now)
+        self._notice_log(held, hosts)
+        if len(outcomes) == len(hosts) and news.complete:
+            self._end(held, together(outcomes), now)
+
+    def _ask_to_stop(self, held: Held, hosts: Sequence[Host]) -> None:
+        if not held.is_asked_to_stop:
+            self._agents.ask_to_stop(hosts)
+            held.is_asked_to_stop = True
 
     def _tell(self, held: Held, news: News, now: float) -> None:
         """News go into the row and the series in one transaction with how far the files were read."""
@@ -267,20 +263,11 @@ class Jobs:
             is_status=bool(news.events),
         )
 
-    def _notice_log(self, held: Held, folder: Path) -> None:
-        size = log_size(folder)
+    def _notice_log(self, held: Held, hosts: Sequence[Host]) -> None:
+        size = sum(log_size(host.folder) for host in hosts)
         if size != held.log_bytes:
             held.log_bytes = size
             self.means.changed(False)
-
-    def _look_for_lost(self, held: Held, now: float) -> None:
-        """No agent and no outcome: either it never started (a server died in between) or it was killed."""
-        folder = self._folder(held.job)
-        if not (folder / contract.AGENT).exists() and held.launches < MOST_LAUNCHES:
-            self._start_agent(held)
-            return
-        self.means.runner.clear(folder)
-        self._end(held, read_outcome(folder) or endings.lost(now, last_words=last_words(folder)), now)
 
     # -- ending
 
@@ -293,8 +280,7 @@ class Jobs:
         again = endings.is_to_be_retried(job, outcome)
         change = endings.retried if again else endings.ended
         self.means.store.drop_credentials(job.arn)
-        if "folder" in job.state:
-            self.means.runner.clear(self._folder(job))
+        self._agents.clear(job)
         foreseen = change(job, outcome, now=now)
         if not again:
             finish_component(self.means.store, foreseen)
@@ -304,10 +290,11 @@ class Jobs:
         if changed is not None:
             log.info("%s %s", job.arn, "starts again" if again else f"ended {changed.status}")
         if again:
-            held.launches = 0
-            self.means.slots.give_back(job.name)
+            held.launches.clear()
+            held.is_asked_to_stop = False
+            self.means.slots.give_back(_holder(held.key))
         else:
-            self._let_go(job.name)
+            self._let_go(held.key)
         if "folder" in job.state:
             endings.tidy(self._folder(job))
 
@@ -336,3 +323,7 @@ class Jobs:
 
     def _folder(self, job: Resource) -> Path:
         return self.means.settings.jobs / str(job.state["folder"])
+
+
+def _holder(key: Key) -> str:
+    return "/".join(key)

@@ -1,11 +1,13 @@
-"""From a training job's request to the plan its agent carries out. Pure."""
+"""From a job's request to the plan that one of its agents carries out. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from clary.agent.contract import Access, Channel, Checkpoints, MetricDefinition, Plan
+from clary.agent.contract import Access, Channel, Checkpoints, Input, MetricDefinition, Output, Plan
+from clary.domain import processing, training
 from clary.store.base import Resource
 
 Request = Mapping[str, Any]
@@ -13,55 +15,76 @@ Request = Mapping[str, Any]
 DEFAULT_RUNTIME_S = 86_400
 
 
-def training_plan(
-    job: Resource,
-    *,
-    access: Access,
-    python: str,
-    cpus: int,
-    gpus: Sequence[int],
-    grace_s: float,
-    usage_period_s: float,
-) -> Plan:
-    """`cpus` and `gpus` are what the job was given, `access` its own temporary key."""
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One host of a job, and what its agent was given: the job's temporary key, an interpreter, CPUs and GPUs."""
+
+    host: str
+    hosts: Sequence[str]
+    access: Access
+    python: str
+    cpus: int
+    gpus: Sequence[int]
+    grace_s: float
+    usage_period_s: float
+
+
+def training_plan(job: Resource, station: Station) -> Plan:
     spec = job.spec
     algorithm: Request = spec["AlgorithmSpecification"]
     output: Request = spec["OutputDataConfig"]
-    host = "algo-1"
     return Plan(
-        job_name=job.name,
-        job_arn=job.arn,
-        access=access,
-        python=python,
+        **_common(job, station),
+        work="training",
         hyperparameters=spec.get("HyperParameters", {}),
         channels=[_channel(channel, algorithm) for channel in spec.get("InputDataConfig", ())],
         output_s3_uri=output["S3OutputPath"],
-        host=host,
-        hosts=(host,),
-        instance_type=instance_type(spec),
-        instance_groups=_groups(spec, host),
-        cpus=cpus,
-        gpus=list(gpus),
+        instance_type=training.instances(spec)[0],
+        instance_groups=_groups(spec, station.hosts),
         entrypoint=algorithm.get("ContainerEntrypoint", ()),
         arguments=algorithm.get("ContainerArguments", ()),
-        environment=spec.get("Environment", {}),
         metric_definitions=[
             MetricDefinition(entry["Name"], entry["Regex"])
             for entry in algorithm.get("MetricDefinitions", ())
         ],
         checkpoints=_checkpoints(spec.get("CheckpointConfig")),
         compression=output.get("CompressionType", "GZIP"),
-        max_runtime_s=spec.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_S),
-        grace_s=grace_s,
-        usage_period_s=usage_period_s,
     )
 
 
-def instance_type(spec: Request) -> str:
-    """The type of the job's one instance, whether it was asked for plainly or as a group."""
-    resources: Request = spec["ResourceConfig"]
-    groups = resources.get("InstanceGroups")
-    return str(groups[0]["InstanceType"] if groups else resources["InstanceType"])
+def processing_plan(job: Resource, station: Station) -> Plan:
+    """What the program manages itself (AppManaged) is none of the agent's business."""
+    spec = job.spec
+    program: Request = spec["AppSpecification"]
+    outputs = spec.get("ProcessingOutputConfig", {}).get("Outputs", ())
+    return Plan(
+        **_common(job, station),
+        work="processing",
+        inputs=[_input(entry) for entry in spec.get("ProcessingInputs", ()) if not entry.get("AppManaged")],
+        outputs=[_output(entry) for entry in outputs if not entry.get("AppManaged")],
+        documents=_documents(job, station),
+        instance_type=processing.instances(spec)[0],
+        entrypoint=program.get("ContainerEntrypoint", ()),
+        arguments=program.get("ContainerArguments", ()),
+    )
+
+
+def _common(job: Resource, station: Station) -> dict[str, Any]:
+    spec = job.spec
+    return {
+        "job_name": job.name,
+        "job_arn": job.arn,
+        "access": station.access,
+        "python": station.python,
+        "host": station.host,
+        "hosts": list(station.hosts),
+        "cpus": station.cpus,
+        "gpus": list(station.gpus),
+        "environment": spec.get("Environment", {}),
+        "max_runtime_s": spec.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_S),
+        "grace_s": station.grace_s,
+        "usage_period_s": station.usage_period_s,
+    }
 
 
 def _channel(channel: Request, algorithm: Request) -> Channel:
@@ -78,14 +101,50 @@ def _channel(channel: Request, algorithm: Request) -> Channel:
     )
 
 
-def _groups(spec: Request, host: str) -> list[dict[str, Any]]:
+def _groups(spec: Request, hosts: Sequence[str]) -> list[dict[str, Any]]:
     """As resourceconfig.json names them: one group of that name where nobody asked for groups."""
     groups = spec["ResourceConfig"].get("InstanceGroups")
     name = groups[0]["InstanceGroupName"] if groups else "homogeneousCluster"
-    return [{"instance_group_name": name, "instance_type": instance_type(spec), "hosts": [host]}]
+    kind = training.instances(spec)[0]
+    return [{"instance_group_name": name, "instance_type": kind, "hosts": list(hosts)}]
 
 
 def _checkpoints(config: Request | None) -> Checkpoints | None:
     if config is None:
         return None
     return Checkpoints(config["S3Uri"], config.get("LocalPath", "/opt/ml/checkpoints"))
+
+
+def _input(entry: Request) -> Input:
+    source: Request = entry["S3Input"]
+    return Input(
+        name=entry["InputName"],
+        s3_uri=source["S3Uri"],
+        local_path=source["LocalPath"],
+        s3_data_type=source["S3DataType"],
+        distribution=source.get("S3DataDistributionType", "FullyReplicated"),
+    )
+
+
+def _output(entry: Request) -> Output:
+    target: Request = entry["S3Output"]
+    return Output(
+        name=entry["OutputName"],
+        s3_uri=target["S3Uri"],
+        local_path=target["LocalPath"],
+        continuous=target["S3UploadMode"] == "Continuous",
+    )
+
+
+def _documents(job: Resource, station: Station) -> dict[str, Any]:
+    """What a program in a processing container reads about its job."""
+    resources = {
+        "current_host": station.host,
+        "current_instance_type": processing.instances(job.spec)[0],
+        "hosts": sorted(station.hosts),
+        "network_interface_name": "eth0",
+    }
+    return {
+        "config/processingjobconfig.json": {"ProcessingJobArn": job.arn, **job.spec},
+        "config/resourceconfig.json": resources,
+    }

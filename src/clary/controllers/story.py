@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clary.agent import contract
+from clary.controllers.hosts import Host
 from clary.store.base import Point
 
 log = logging.getLogger("clary.controllers.story")
 
+FILES = (contract.STORY, contract.METRICS, contract.USAGE)
 MOST_BYTES = 4 * 1024 * 1024
 LAST_WORDS_BYTES = 600
 
@@ -38,6 +40,22 @@ class News:
         return self.has_moved
 
 
+def read_all(hosts: Sequence[Host], read: Mapping[str, int], *, series: str) -> News:
+    """What is new on every host. The events are the first host's: all of them go through the same."""
+    events: tuple[Event, ...] = ()
+    points: list[Point] = []
+    offsets = dict(read)
+    complete, has_moved = True, False
+    for number, host in enumerate(hosts):
+        own = {name: read.get(host.prefix + name, 0) for name in FILES}
+        news = read_news(host.folder, own, series=series)
+        events = events if number else news.events
+        points += news.points
+        offsets |= {host.prefix + name: offset for name, offset in news.read.items()}
+        complete, has_moved = complete and news.complete, has_moved or news.has_moved
+    return News(events, tuple(points), offsets, complete, has_moved)
+
+
 def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
     """Whole lines after the offsets in `read`, a bounded number of bytes of each file.
 
@@ -46,7 +64,7 @@ def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
     found: dict[str, list[Event]] = {}
     offsets: dict[str, int] = {}
     complete = True
-    for name in (contract.STORY, contract.METRICS, contract.USAGE):
+    for name in FILES:
         lines, offsets[name], at_end = _lines(folder / name, read.get(name, 0))
         found[name] = list(_parsed(lines, folder / name))
         complete = complete and at_end
@@ -59,7 +77,7 @@ def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
 
 
 def log_size(folder: Path) -> int:
-    """Bytes of all the job's logs, to see whether they grew."""
+    """Bytes of all a host's logs, to see whether they grew."""
     try:
         with os.scandir(folder / contract.LOGS) as entries:
             return sum(entry.stat().st_size for entry in entries)

@@ -78,16 +78,16 @@ class Slots:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._held: dict[str, Share] = {}
+        self._held: dict[str, list[Share]] = {}
 
     @property
-    def held(self) -> Mapping[str, Share]:
-        return dict(self._held)
+    def held(self) -> Mapping[str, Sequence[Share]]:
+        return {name: list(shares) for name, shares in self._held.items()}
 
     @property
     def free(self) -> Share:
         """Nothing of it is negative, though more may be held than there is (see `retake`)."""
-        taken = self._held.values()
+        taken = [share for shares in self._held.values() for share in shares]
         busy = {gpu for share in taken for gpu in share["gpus"]}
         return Share(
             cpus=max(0, self.machine.cpus - sum(share["cpus"] for share in taken)),
@@ -95,33 +95,45 @@ class Slots:
             gpus=[gpu for gpu in self.machine.gpus if gpu not in busy],
         )
 
-    def fits(self, request: Request) -> bool:
-        """Whether the request, cut to the machine, is free now."""
-        need, free = request.cut(self.machine), self.free
-        # sums of floats: a millionth of a GiB is no reason to wait
-        return (
-            need.cpus <= free["cpus"]
-            and need.memory_gib <= free["memory_gib"] + 1e-6
-            and need.gpus <= len(free["gpus"])
-        )
+    def fits(self, request: Request, count: int = 1) -> bool:
+        """Whether so many of the request, each cut to the machine, are free now."""
+        return count <= _times(request.cut(self.machine), self.free)
 
-    def take(self, name: str, request: Request) -> Share | None:
-        """The share now held by `name`, the one it has if it holds one already; None when it does not fit."""
+    def most(self, request: Request) -> int:
+        """How many of the request, each cut to the machine, an empty machine holds. At least 1."""
+        machine = self.machine
+        everything = Share(cpus=machine.cpus, memory_gib=machine.memory_gib, gpus=list(machine.gpus))
+        return _times(request.cut(machine), everything)
+
+    def take(self, name: str, request: Request, count: int = 1) -> Sequence[Share] | None:
+        """The `count` shares now held by `name`, those it has if it holds some already; None when not all fit."""
         if name in self._held:
-            return self._held[name]
-        if not self.fits(request):
+            return list(self._held[name])
+        if not self.fits(request, count):
             return None
-        need = request.cut(self.machine)
-        gpus = self.free["gpus"][: need.gpus]
-        return self._held.setdefault(name, Share(cpus=need.cpus, memory_gib=need.memory_gib, gpus=gpus))
+        need, gpus = request.cut(self.machine), self.free["gpus"]
+        self._held[name] = [
+            Share(cpus=need.cpus, memory_gib=need.memory_gib, gpus=gpus[i * need.gpus : (i + 1) * need.gpus])
+            for i in range(count)
+        ]
+        return list(self._held[name])
 
-    def retake(self, name: str, share: Mapping[str, Any]) -> None:
-        """Note a share given earlier, by a server before this one perhaps. It counts even if the machine has shrunk."""
-        self._held[name] = Share(cpus=share["cpus"], memory_gib=share["memory_gib"], gpus=list(share["gpus"]))
+    def retake(self, name: str, shares: Sequence[Mapping[str, Any]]) -> None:
+        """Note shares given earlier, by a server before this one perhaps. They count even if the machine has shrunk."""
+        self._held[name] = [
+            Share(cpus=share["cpus"], memory_gib=share["memory_gib"], gpus=list(share["gpus"]))
+            for share in shares
+        ]
 
     def give_back(self, name: str) -> None:
         """Does nothing when `name` holds nothing."""
         self._held.pop(name, None)
+
+
+def _times(need: Request, room: Share) -> int:
+    # sums of floats: a millionth of a GiB is no reason to wait
+    fitting = [room["cpus"] // need.cpus, int((room["memory_gib"] + 1e-6) / need.memory_gib)]
+    return min([*fitting, len(room["gpus"]) // need.gpus] if need.gpus else fitting)
 
 
 def parse_table(text: str, source: str) -> list[tuple[str, Request]]:

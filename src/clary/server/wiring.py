@@ -40,8 +40,7 @@ SERVICES = (
     *("training", "training_list"),
     "processing",
     *("tuning", "tuning_list"),
-    *("experiments", "experiments_list"),
-    "search",
+    *("experiments", "experiments_list", "run_metrics"),
 )
 
 THINKERS = 4  # studies whose next children are worked out at the same time

@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from clary.agent.contract import LOGS, host_folder
 from clary.domain.names import Account
 from clary.errors import ClientFault, ResourceNotFoundException
 from clary.services import log_files
@@ -153,7 +154,9 @@ def _streams(context: Context, group: str, prefix: str) -> Iterator[Stream]:
             continue
         for name, host in job.state.get("streams", {}).items():
             if name.startswith(prefix):
-                yield Stream(name, context.settings.jobs / job.state["folder"] / "log" / f"{host}.log")
+                folder = context.settings.jobs / job.state["folder"]
+                own = host_folder(folder, host, job.state.get("hosts", ()))
+                yield Stream(name, own / LOGS / f"{host}.log")
 
 
 def _jobs(context: Context, kind: str, prefix: str) -> Iterator[Resource]:

@@ -2,103 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.agent.contract import Access, read_plan
-from clary.controllers.jobs import Jobs, Means
-from clary.domain.transitions import enter
-from clary.runners.environments import OneEnvironment
-from clary.runners.instances import InstanceTypes, Request, Slots
-from clary.runners.machine import Machine
-from clary.settings import Settings
+from clary.agent.contract import read_plan
 from clary.store.base import Resource
-from clary.store.sql import SqlStore, open_store
-from clary.testing import FakeRunner, SteppedClock
-
-KIND = "training-job"
-
-
-@dataclass
-class Bench:
-    """A controller, its parts, and the test's hand on them."""
-
-    store: SqlStore
-    runner: FakeRunner
-    clock: SteppedClock
-    settings: Settings
-    cpus: int = 2
-
-    def __post_init__(self) -> None:
-        self.ids = iter(range(10_000))
-        self.news: list[bool] = []
-        self.jobs = self.controller()
-
-    def controller(self, owner: str = "home-1") -> Jobs:
-        return Jobs(
-            Means(
-                store=self.store,
-                runner=self.runner,
-                slots=Slots(Machine(cpus=self.cpus, memory_gib=8.0)),
-                instance_types=InstanceTypes([("ml.big", Request(2, 2.0)), ("*", Request(1, 1.0))]),
-                environments=OneEnvironment("/usr/bin/python3"),
-                settings=self.settings,
-                owner=owner,
-                access=lambda job: Access("http://127.0.0.1:1", "us-east-1", "ASIAX", "secret", "token"),
-                new_id=lambda digits: f"{next(self.ids):0{digits}x}",
-                changed=self.news.append,
-            )
-        )
-
-    def create(self, name: str, *, instance: str = "ml.small", **spec: Any) -> None:
-        now = self.clock.advance(1)
-        self.store.create(
-            Resource(
-                kind=KIND,
-                name=name,
-                arn=f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}",
-                status="InProgress",
-                spec={
-                    "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
-                    "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
-                    "ResourceConfig": {"InstanceType": instance, "InstanceCount": 1, "VolumeSizeInGB": 1},
-                    **spec,
-                },
-                state=enter({}, "Starting", "Starting the training job", at=now),
-                created=now,
-                modified=now,
-                due=now,
-            )
-        )
-
-    def step(self, seconds: float = 0.1) -> None:
-        self.jobs.step(self.clock.advance(seconds))
-
-    def job(self, name: str) -> Resource:
-        found = self.store.get(KIND, name)
-        assert found is not None
-        return found
-
-    def folder(self, name: str) -> Path:
-        return self.settings.jobs / str(self.job(name).state["folder"])
-
-    def ask_to_stop(self, name: str) -> None:
-        def ask(job: Resource) -> Resource:
-            return replace(job, status="Stopping", due=self.clock.now)
-
-        self.store.update(KIND, name, ask)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    clock = SteppedClock()
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    yield Bench(store, FakeRunner(clock), clock, Settings(home=tmp_path))
-    store.close()
+from tests.unit.controllers.bench import KIND, Bench
 
 
 def statuses(job: Resource) -> list[str]:
@@ -354,7 +266,7 @@ def test_a_job_given_up_for_trouble_leaves_no_process(bench: Bench, monkeypatch:
 
     bench.create("a")
     bench.step()
-    monkeypatch.setattr("clary.controllers.jobs.read_news", refuse)
+    monkeypatch.setattr("clary.controllers.jobs.read_all", refuse)
     for _ in range(20):
         bench.step(20)
     assert bench.job("a").status == "Failed"

@@ -89,20 +89,20 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_a_request_is_cut_to_the_machine() -> None:
     assert Request(16, 32.0, 8).cut(LAPTOP) == Request(2, 8.0, 0)
     share = Slots(LAPTOP).take("job", Request(16, 32.0, 8))
-    assert share == {"cpus": 2, "memory_gib": 8.0, "gpus": []}
+    assert share == [{"cpus": 2, "memory_gib": 8.0, "gpus": []}]
 
 
 def test_each_gets_gpus_of_its_own() -> None:
     slots = Slots(BIG)
     one, two = slots.take("one", Request(1, 1.0, 3)), slots.take("two", Request(1, 1.0, 4))
     assert one and two
-    assert one["gpus"] == [0, 1, 2]
-    assert two["gpus"] == [3, 4, 5, 6]
+    assert one[0]["gpus"] == [0, 1, 2]
+    assert two[0]["gpus"] == [3, 4, 5, 6]
     assert slots.take("three", Request(1, 1.0, 2)) is None
     slots.give_back("one")
     three = slots.take("three", Request(1, 1.0, 2))
     assert three is not None
-    assert three["gpus"] == [0, 1]
+    assert three[0]["gpus"] == [0, 1]
 
 
 def test_taking_again_gives_the_same_and_giving_back_twice_does_no_harm() -> None:
@@ -116,9 +116,22 @@ def test_taking_again_gives_the_same_and_giving_back_twice_does_no_harm() -> Non
 
 def test_what_was_given_before_a_restart_counts_even_on_a_smaller_machine() -> None:
     slots = Slots(LAPTOP)
-    slots.retake("old", {"cpus": 8, "memory_gib": 64.0, "gpus": [0]})
+    slots.retake("old", [{"cpus": 8, "memory_gib": 64.0, "gpus": [0]}])
     assert slots.free == {"cpus": 0, "memory_gib": 0.0, "gpus": []}
     assert slots.take("new", Request(1, 0.1)) is None
+
+
+def test_several_shares_are_given_together_or_not_at_all() -> None:
+    slots = Slots(BIG)
+    need = Request(2, 2.0, 2)
+    count = slots.most(need)
+    assert slots.take("too much", need, count + 1) is None
+    assert slots.held == {}
+    shares = slots.take("all", need, count)
+    assert shares is not None
+    assert len(shares) == count > 1
+    assert all(len(share["gpus"]) == 2 for share in shares)
+    assert not slots.fits(need)
 
 
 requests = st.builds(
@@ -126,16 +139,16 @@ requests = st.builds(
 )
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), requests), max_size=40))
-def test_never_more_is_given_than_there_is(moves: list[tuple[bool, int, Request]]) -> None:
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), requests, st.integers(1, 4)), max_size=40))
+def test_never_more_is_given_than_there_is(moves: list[tuple[bool, int, Request, int]]) -> None:
     slots = Slots(BIG)
-    for takes, number, request in moves:
+    for takes, number, request, count in moves:
         name = str(number)
         if takes:
-            slots.take(name, request)
+            slots.take(name, request, count)
         else:
             slots.give_back(name)
-        held = slots.held.values()
+        held = [share for shares in slots.held.values() for share in shares]
         gpus = [gpu for share in held for gpu in share["gpus"]]
         assert sum(share["cpus"] for share in held) <= BIG.cpus
         assert sum(share["memory_gib"] for share in held) <= BIG.memory_gib + 1e-3
@@ -147,3 +160,7 @@ def test_never_more_is_given_than_there_is(moves: list[tuple[bool, int, Request]
 def test_an_empty_machine_has_room_for_anything(request: Request) -> None:
     for machine in (BIG, LAPTOP):
         assert Slots(machine).take("job", request) is not None
+        most = Slots(machine).most(request)
+        assert most >= 1
+        assert Slots(machine).fits(request, most)
+        assert not Slots(machine).fits(request, most + 1)
