@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from clary.domain.kinds import TRAINING_JOB
 from clary.domain.training import beginning, stopping
-from clary.errors import ResourceInUse, ValidationException
-from clary.services.job_records import create_job, delete_job, note_stop
+from clary.errors import ValidationException
+from clary.services import jobs
 from clary.services.operations import Context, operation
 from clary.services.training_describe import describe
 from clary.services.training_rules import check
-from clary.store.base import AlreadyExists, Resource
+from clary.store.base import Resource
 
 Request = Mapping[str, Any]
 
-KIND = TRAINING_JOB.name
+NOUN = "training job"
 UPDATABLE = frozenset({"Downloading", "Training"})
 
 
@@ -27,22 +26,13 @@ def create(context: Context, request: Request) -> Request:
     """Write down what is wanted; a controller makes it so."""
     check(context, request)
     job = Resource(**beginning(context.account, request, now=context.now()))
-    tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
-    try:
-        create_job(context, job, tags=tags)
-    except AlreadyExists as taken:
-        raise ResourceInUse(
-            "Training job names must be unique within an AWS account and region, and a training job with "
-            f"this name already exists ({taken.resource.arn})"
-        ) from None
-    context.changed()
-    return {"TrainingJobArn": job.arn}
+    return {"TrainingJobArn": jobs.create(context, job, request, noun=NOUN).arn}
 
 
 @operation("sagemaker", "DescribeTrainingJob")
 def describe_job(context: Context, request: Request) -> Request:
     """What was asked, what became of it so far, and why it failed."""
-    return describe(_job(context, request))
+    return describe(jobs.find(context, TRAINING_JOB, request["TrainingJobName"]))
 
 
 @operation("sagemaker", "StopTrainingJob")
@@ -51,13 +41,9 @@ def stop(context: Context, request: Request) -> Request:
     now = context.now()
 
     def ask(job: Resource) -> Resource:
-        if TRAINING_JOB.is_final(job.status):
-            raise ValidationException(
-                f"The request was rejected because the training job is in status {job.status}."
-            )
         return replace(job, **stopping(job.status, job.state, now=now))
 
-    note_stop(context, _change(context, request, ask))
+    jobs.stop(context, TRAINING_JOB, request["TrainingJobName"], ask, noun=NOUN)
     return {}
 
 
@@ -80,40 +66,12 @@ def update(context: Context, request: Request) -> Request:
             spec["ProfilerRuleConfigurations"] = request["ProfilerRuleConfigurations"]
         return replace(job, spec=spec, modified=now)
 
-    job = _change(context, request, merge)
+    job = jobs.change(context, TRAINING_JOB, request["TrainingJobName"], merge)
     return {"TrainingJobArn": job.arn}
 
 
 @operation("sagemaker", "DeleteTrainingJob")
 def delete(context: Context, request: Request) -> Request:
     """Forget a finished job: its row, tags and log. Its trial component, with its metrics, and its objects stay."""
-    while True:
-        job = _job(context, request)
-        if not TRAINING_JOB.is_final(job.status):
-            raise ResourceInUse(
-                f"The training job {job.name} is in status {job.status}: stop it, or wait until it has ended."
-            )
-        # never a later job of this name, made after somebody else had deleted this one
-        if delete_job(context, job):
-            break
-    if folder := job.state.get("folder"):
-        shutil.rmtree(context.settings.jobs / folder, ignore_errors=True)
-    context.changed()
+    jobs.delete(context, TRAINING_JOB, request["TrainingJobName"], noun=NOUN)
     return {}
-
-
-def _job(context: Context, request: Request) -> Resource:
-    name = request["TrainingJobName"]
-    # a program in a job knows its name from its ARN only, where it is in lower case
-    job = context.store.get(KIND, name) or context.store.find(context.account.sagemaker(KIND, name))
-    if job is None:
-        raise ValidationException("Requested resource not found.")
-    return job
-
-
-def _change(context: Context, request: Request, change: Any) -> Resource:
-    job = context.store.update(KIND, request["TrainingJobName"], change)
-    if job is None:
-        raise ValidationException("Requested resource not found.")
-    context.changed()
-    return job

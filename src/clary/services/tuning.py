@@ -7,18 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from clary.domain.kinds import TUNING_JOB
-from clary.errors import ResourceInUse, ValidationException
-from clary.services.job_records import create_job, delete_job, note_stop
+from clary.services import jobs
 from clary.services.operations import Context, operation
 from clary.services.tuning_autotune import filled
 from clary.services.tuning_describe import describe
 from clary.services.tuning_rules import check
 from clary.services.tuning_warmstart import inheritance
-from clary.store.base import AlreadyExists, Resource
+from clary.store.base import Resource
 
 Request = Mapping[str, Any]
 
 KIND = TUNING_JOB.name
+NOUN = "hyperparameter tuning job"
 SEED_DIGITS = 8
 
 
@@ -47,16 +47,7 @@ def create(context: Context, request: Request) -> Request:
         modified=now,
         due=now,
     )
-    tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
-    try:
-        create_job(context, study, tags=tags)
-    except AlreadyExists as taken:
-        raise ResourceInUse(
-            "Hyperparameter tuning job names must be unique within an AWS account and region, and a "
-            f"hyperparameter tuning job with this name already exists ({taken.resource.arn})"
-        ) from None
-    context.changed()
-    return {"HyperParameterTuningJobArn": study.arn}
+    return {"HyperParameterTuningJobArn": jobs.create(context, study, request, noun=NOUN).arn}
 
 
 @operation("sagemaker", "DescribeHyperParameterTuningJob")
@@ -71,40 +62,20 @@ def stop(context: Context, request: Request) -> Request:
     now = context.now()
 
     def ask(study: Resource) -> Resource:
-        if TUNING_JOB.is_final(study.status):
-            raise ValidationException(
-                f"The request was rejected because the hyperparameter tuning job is in status {study.status}."
-            )
         if study.status == "Stopping":
             return study
         return replace(study, status="Stopping", modified=now, due=now)
 
-    study = context.store.update(KIND, request["HyperParameterTuningJobName"], ask)
-    if study is None:
-        raise ValidationException("Requested resource not found.")
-    note_stop(context, study)
-    context.changed()
+    jobs.stop(context, TUNING_JOB, request["HyperParameterTuningJobName"], ask, noun=NOUN)
     return {}
 
 
 @operation("sagemaker", "DeleteHyperParameterTuningJob")
 def delete(context: Context, request: Request) -> Request:
     """Forget a study that has ended, with its tags. Its children, and its experiment, stay."""
-    while True:
-        study = find(context, request)
-        if not TUNING_JOB.is_final(study.status):
-            raise ResourceInUse(
-                f"The hyperparameter tuning job {study.name} is in status {study.status}: stop it, or wait until it "
-                "has ended."
-            )
-        if delete_job(context, study):
-            break
-    context.changed()
+    jobs.delete(context, TUNING_JOB, request["HyperParameterTuningJobName"], noun=NOUN)
     return {}
 
 
 def find(context: Context, request: Request) -> Resource:
-    study = context.store.get(KIND, request["HyperParameterTuningJobName"])
-    if study is None:
-        raise ValidationException("Requested resource not found.")
-    return study
+    return jobs.find(context, TUNING_JOB, request["HyperParameterTuningJobName"])

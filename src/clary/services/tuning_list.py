@@ -9,41 +9,30 @@ from typing import Any
 
 from clary.domain.kinds import TUNING_JOB
 from clary.errors import ValidationException
+from clary.services import jobs
 from clary.services.operations import Context, operation
 from clary.services.tuning import find
 from clary.services.tuning_describe import counters, live, summary
-from clary.store.base import Page, Resource, SortKey, Where
+from clary.store.base import Resource
 
 Request = Mapping[str, Any]
 
-SORTS: Mapping[str, SortKey] = {"Name": "name", "CreationTime": "created", "Status": "status"}
-DEFAULT_RESULTS = 10
 OBJECTIVE = "FinalHyperParameterTuningJobObjectiveMetric"
 
 
 @operation("sagemaker", "ListHyperParameterTuningJobs")
 def list_studies(context: Context, request: Request) -> Request:
     """Every study, or those that the filters leave."""
-    where = Where(
-        name_contains=request.get("NameContains"),
+    found, token = jobs.listed(
+        context,
+        TUNING_JOB,
+        request,
+        operation="ListHyperParameterTuningJobs",
+        sort="Name",
+        order="Ascending",
         statuses=(request["StatusEquals"],) if "StatusEquals" in request else (),
-        created_after=request.get("CreationTimeAfter"),
-        created_before=request.get("CreationTimeBefore"),
-        modified_after=request.get("LastModifiedTimeAfter"),
-        modified_before=request.get("LastModifiedTimeBefore"),
     )
-    page = Page(
-        sort=SORTS[request.get("SortBy", "Name")],
-        descending=request.get("SortOrder", "Ascending") == "Descending",
-        limit=request.get("MaxResults", DEFAULT_RESULTS),
-        after=request.get("NextToken"),
-    )
-    try:
-        found, following = context.store.list(TUNING_JOB.name, where, page)
-    except ValueError:
-        raise ValidationException("NextToken is not one that ListHyperParameterTuningJobs gave out") from None
-    answer = {"HyperParameterTuningJobSummaries": [_study(context, study) for study in found]}
-    return {**answer, **({"NextToken": following} if following else {})}
+    return {"HyperParameterTuningJobSummaries": [_study(context, study) for study in found], **token}
 
 
 def _study(context: Context, study: Resource) -> dict[str, Any]:
@@ -79,7 +68,7 @@ def list_children(context: Context, request: Request) -> Request:
     if "NextToken" in request:
         place = _read_token(request["NextToken"], made_for)
         keyed = [pair for pair in keyed if (pair[0] < place if order == "Descending" else pair[0] > place)]
-    page = keyed[: request.get("MaxResults", DEFAULT_RESULTS)]
+    page = keyed[: request.get("MaxResults", jobs.DEFAULT_RESULTS)]
     answer: dict[str, Any] = {"TrainingJobSummaries": [each for _, each in page]}
     if len(page) < len(keyed):
         answer["NextToken"] = _write_token(made_for, page[-1][0])
