@@ -49,6 +49,8 @@ SUFFIXES: Mapping[str, str] = {
 }
 
 MADE_TRIAL = "-aws-trial"
+# there also when empty: clients read them without a guard
+MAPS = ("Parameters", "InputArtifacts", "OutputArtifacts")
 IMAGE = "SageMaker.ImageUri"
 MODEL = "SageMaker.ModelArtifact"
 LONGEST_MESSAGE = 1024
@@ -102,13 +104,14 @@ def row_of(
 ) -> dict[str, Any]:
     """The fields of a new row. `request` is that of the kind's Create operation, `state` without the display name."""
     name = request[NAME_FIELDS[kind]]
+    maps: dict[str, Any] = {member: {} for member in MAPS} if kind == COMPONENT.name else {}
     return {
         "kind": kind,
         "name": row_name(name),
         "arn": account.sagemaker(kind, name),
         "status": "Active",
         "spec": {key: value for key, value in request.items() if key != "Tags"},
-        "state": {"DisplayName": request.get("DisplayName", name), **(state or {})},
+        "state": {"DisplayName": request.get("DisplayName", name), **maps, **(state or {})},
         "created": now,
         "modified": now,
     }
@@ -159,12 +162,11 @@ def stopping_of(state: Document) -> Document:
 def ending_of(state: Document, job: Job) -> dict[str, Any]:
     """A component's state once its job has ended. The same again if it is asked twice."""
     times = {"StartTime": job.state.get("started"), "EndTime": job.state.get("ended", job.modified)}
-    outputs = {**state.get("OutputArtifacts", {}), **_outputs(job)}
     return {
         **state,
         "Status": {"PrimaryStatus": job.status, "Message": _message(job)},
         **{key: value for key, value in times.items() if value is not None},
-        **({"OutputArtifacts": outputs} if outputs else {}),
+        "OutputArtifacts": {**state.get("OutputArtifacts", {}), **_outputs(job)},
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from clary.domain.experiments import EXPERIMENT_LINK, TRIAL_LINK, series_of
+from clary.domain.experiments import EXPERIMENT_LINK, MAPS, TRIAL_LINK, series_of
 from clary.errors import ValidationException
 from clary.services.experiment_rows import (
     COMPONENTS,
@@ -24,7 +24,6 @@ from clary.store.base import Link, Resource, Summary
 
 Request = Mapping[str, Any]
 
-MERGED = ("Parameters", "InputArtifacts", "OutputArtifacts")
 REPLACED = ("DisplayName", "Status", "StartTime", "EndTime")
 
 
@@ -122,11 +121,11 @@ def delete_component(context: Context, request: Request) -> Request:
 
 def _merged(state: Request, request: Request) -> Request:
     merged = {**state, **{key: request[key] for key in REPLACED if key in request}}
-    for member in MERGED:
+    for member in MAPS:
         together = {**state.get(member, {}), **request.get(member, {})}
         removed = request.get(f"{member}ToRemove", ())
         merged[member] = {key: value for key, value in together.items() if key not in removed}
-    return {key: value for key, value in merged.items() if value or key not in MERGED}
+    return merged
 
 
 def _check_parameters(request: Request) -> None:

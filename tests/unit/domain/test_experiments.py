@@ -101,6 +101,7 @@ def test_the_component_of_a_training_job() -> None:
             "SageMaker.ImageUri": {"Value": "image:1"},
             "train": {"MediaType": "text/csv", "Value": "s3://b/train"},
         },
+        "OutputArtifacts": {},
         "RunName": "run-1",
         "series": "training-job/Fit",
     }
@@ -165,7 +166,7 @@ def test_the_end_of_a_failed_job_tells_why_in_1024_characters() -> None:
     assert message.startswith("Status: Failed, secondary status: Failed, failure reason: xxx")
     assert "StartTime" not in ended, "it never started"
     assert ended["EndTime"] == job.modified
-    assert "OutputArtifacts" not in ended
+    assert ended["OutputArtifacts"] == {}
 
 
 def test_the_model_is_the_output_of_a_training_job() -> None:

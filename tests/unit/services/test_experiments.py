@@ -152,7 +152,7 @@ def test_updating_a_component_merges_and_removes(context: Context) -> None:
     described = ask(context, "DescribeTrialComponent", TrialComponentName="c")
     assert described["Parameters"] == {"a": {"NumberValue": 2.0}, "c": {"StringValue": ""}}
     assert described["InputArtifacts"] == {"in": {"Value": "s3://in", "MediaType": "text/csv"}}
-    assert "OutputArtifacts" not in described
+    assert described["OutputArtifacts"] == {}
     assert (described["StartTime"], described["EndTime"]) == (5.0, 9.0)
     assert described["Status"] == {"PrimaryStatus": "Completed"}
 
