@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from clary.recipes.labelled import Columns, identities, labelled
 from clary.recipes.refusal import CannotEvaluate
 from clary.recipes.rows import Row
@@ -76,7 +77,10 @@ def test_columns_that_are_named_win() -> None:
         ({"text": "a", "label": float("nan")}, "test.csv, line 3, column 'label': no label"),
         ({"text": " \n", "label": 1}, "test.csv, line 3, column 'text': empty text"),
         ({"text": 7, "label": 1}, "test.csv, line 3, column 'text': int where a text belongs"),
-        ({"text": "a", "label": 2}, "test.csv, line 3, column 'label': label '2' is none of the model's classes"),
+        (
+            {"text": "a", "label": 2},
+            "test.csv, line 3, column 'label': label '2' is none of the model's classes",
+        ),
         ({"text": "a", "label": "meh"}, "0 = negative, 1 = positive; mend the data, or give"),
         ({"text": "a", "label": [0, 1]}, "test.csv, line 3, column 'label': several labels"),
         ({"text": "a", "label": "positive"}, "labels are numbers in some rows and names in others"),

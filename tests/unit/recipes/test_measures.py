@@ -3,9 +3,10 @@ import pytest
 
 pytest.importorskip("torchmetrics")
 
-from clary.recipes.intervals import Bootstrap, share  # noqa: E402
-from clary.recipes.measures import log_losses, measure  # noqa: E402
-from sklearn import metrics  # noqa: E402
+from sklearn import metrics
+
+from clary.recipes.intervals import Bootstrap, share
+from clary.recipes.measures import log_losses, measure
 
 
 def sample(classes: int, examples: int = 600, seed: int = 0):
@@ -40,7 +41,9 @@ def test_values_are_scikit_learns(classes: int) -> None:
     measured = measure(labels, probabilities, names, Bootstrap(20))
     for name, value in of_sklearn(labels, predicted).items():
         assert measured.metrics[name].value == pytest.approx(value, abs=1e-12), name
-    assert measured.metrics["log_loss"].value == pytest.approx(metrics.log_loss(labels, probabilities), abs=1e-12)
+    assert measured.metrics["log_loss"].value == pytest.approx(
+        metrics.log_loss(labels, probabilities), abs=1e-12
+    )
     assert measured.losses.mean() == pytest.approx(measured.metrics["log_loss"].value, abs=1e-12)
     assert (measured.confusion == metrics.confusion_matrix(labels, predicted)).all()
     assert ("f1" in measured.metrics) == (classes == 2)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from clary.recipes.refusal import CannotEvaluate
 from clary.recipes.rows import read_rows
 
@@ -86,7 +87,10 @@ def test_squad(tmp_path: Path) -> None:
         {"id": "q1", "question": "who?", "answers": [{"text": "he", "answer_start": 0}]},
         {"id": "q2", "question": "why?", "answers": [], "is_impossible": True},
     ]
-    document = {"version": "v2.0", "data": [{"title": "T", "paragraphs": [{"context": "he did", "qas": qas}]}]}
+    document = {
+        "version": "v2.0",
+        "data": [{"title": "T", "paragraphs": [{"context": "he did", "qas": qas}]}],
+    }
     rows = read_rows(write(tmp_path / "dev.json", json.dumps(document)))
     assert [row.values["answers"] for row in rows] == [{"text": ["he"]}, {"text": []}]
     assert rows[1].place == "dev.json, question q2"
