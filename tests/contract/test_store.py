@@ -786,6 +786,22 @@ class TestQueue:
         assert sorted(got) == [f"j{number:02}" for number in range(60)]
 
 
+class TestHeads:
+    def test_are_those_of_the_list_by_name(self, store: SqlStore) -> None:
+        for name, created in (("b", 1.0), ("a", 2.0), ("c", 3.0)):
+            store.create(make(name, created=created))
+        store.create(make("a", kind="other"))
+        store.link(Link(make("b").arn, "arn:x", "in", 1.0))
+        heads = store.heads(make().kind)
+        assert [(head.name, head.arn, head.status, head.created, head.modified) for head in heads] == [
+            (row.name, row.arn, row.status, row.created, row.modified)
+            for row in (store.get(make().kind, name) for name in "abc")
+            if row
+        ]
+        assert [head.name for head in store.heads(make().kind, Where(created_after=1.0))] == ["a", "c"]
+        assert [head.name for head in store.heads(make().kind, Where(links_to=("in", "arn:x")))] == ["b"]
+
+
 class TestTags:
     def test_keep_the_order_of_first_setting(self, store: SqlStore) -> None:
         arn = store.create(make(), tags={"z": "1", "a": "2"}).arn

@@ -16,79 +16,99 @@ from clary.services.experiments import metric_summary
 from clary.services.operations import Context
 from clary.services.search_paths import Property
 from clary.services.search_terms import Group, Term
-from clary.store.base import Page, Resource, Where
+from clary.store.base import Head, Link, Resource, Where
 from clary.wire.models import service_model
 
 Document = dict[str, Any]
-Rows = Sequence[Resource]
+Heads = Sequence[Head]
 
-EVERY_ROW = Where()
-_AT_ONCE = 1000
+# what every resource shows of its narrow columns, under the names that it has everywhere
+_HEADS = {"CreationTime": "created", "LastModifiedTime": "modified"}
 _FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A member that is read from elsewhere than the row, for many rows at once.
+    """A member that is read from elsewhere than the row, for many at once.
 
-    `read` is given the rows and the names of the elements wanted (tags, metrics), or None for all.
+    `read` is given heads and the names of the elements wanted (tags, metrics), or None for all.
     """
 
-    read: Callable[[Context, Rows, frozenset[str] | None], Sequence[Any]]
+    read: Callable[[Context, Heads, frozenset[str] | None], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`member` is the resource's name in a SearchRecord; `own` makes what the row alone tells."""
+    """What Search finds of one kind.
+
+    `member` is the resource's name in a SearchRecord, `own` makes what the whole row tells, `extras` are read from
+    elsewhere. `narrow` gives the rows that a term is about, where there are links to find them by.
+    """
 
     kind: str
     member: str
     shape_name: str
     own: Callable[[Context, Resource], Mapping[str, Any]]
     extras: Mapping[str, Extra] = field(default_factory=dict)
-    narrow: Callable[[Context, Term], Rows | None] = lambda _context, _term: None
+    narrow: Callable[[Context, Term], Where | None] = lambda _context, _term: None
 
     @property
     def shape(self) -> StructureShape:
         return cast(StructureShape, service_model("sagemaker").shape_for(self.shape_name))
 
-    def candidates(self, context: Context, condition: Group) -> Rows:
-        """Rows among which are all that can fulfil the condition: fewer than there are, where a term names them."""
+    def narrowed(self, context: Context, condition: Group) -> tuple[Where, Group]:
+        """Where to look, and what is left to be decided: a term that a link answers needs no look at all."""
         for term in () if condition.any_of else condition.members:
             if not isinstance(term, Term) or term.operator != "Equals":
                 continue
-            if (rows := self.narrow(context, term)) is not None:
-                return rows
-        return list(all_rows(context, self.kind))
+            if (where := self.narrow(context, term)) is not None:
+                return where, Group([each for each in condition.members if each is not term])
+        return Where(), condition
+
+    def is_quick(self, properties: Iterable[Property]) -> bool:
+        """Whether these can be told without reading whole rows."""
+        return all(found.top in self.extras or found.top in _HEADS for found in properties)
+
+    def heads(self, context: Context, heads: Heads, named: Iterable[Property]) -> Sequence[Document]:
+        """Documents of what is quick to read, for those properties of `named` that are."""
+        documents: list[Document] = [
+            {member: getattr(head, column) for member, column in _HEADS.items()} for head in heads
+        ]
+        self._add(context, heads, documents, list(named))
+        return documents
 
     def documents(
-        self, context: Context, rows: Rows, named: Iterable[Property] | None = None
-    ) -> Sequence[Document]:
-        """With the members that `named` needs, or whole."""
+        self, context: Context, heads: Heads, named: Iterable[Property] | None = None
+    ) -> Sequence[Document | None]:
+        """With the members that `named` needs, or whole. None for a row that has gone."""
+        rows = context.store.get_many(self.kind, [head.name for head in heads])
         members = self.shape.members
-        documents = [
+        documents: list[Document | None] = [
             {
                 key: value
                 for key, value in self.own(context, row).items()
                 if key in members and value is not None
             }
-            for row in rows
+            if (row := rows.get(head.name))
+            else None
+            for head in heads
         ]
+        self._add(context, heads, documents, named)
+        return documents
+
+    def _add(
+        self,
+        context: Context,
+        heads: Heads,
+        documents: Sequence[Document | None],
+        named: Iterable[Property] | None,
+    ) -> None:
         for name, extra in self.extras.items():
             wanted = _wanted(name, named)
             if wanted is None or wanted:
-                for document, value in zip(documents, extra.read(context, rows, wanted), strict=True):
-                    document[name] = value
-        return documents
-
-
-def all_rows(context: Context, kind: str, where: Where = EVERY_ROW) -> Iterable[Resource]:
-    after: str | None = None
-    while True:
-        rows, after = context.store.list(kind, where, Page(sort="name", limit=_AT_ONCE, after=after))
-        yield from rows
-        if after is None:
-            return
+                for document, value in zip(documents, extra.read(context, heads, wanted), strict=True):
+                    if document is not None:
+                        document[name] = value
 
 
 def _wanted(member: str, named: Iterable[Property] | None) -> frozenset[str] | None:
@@ -99,68 +119,70 @@ def _wanted(member: str, named: Iterable[Property] | None) -> frozenset[str] | N
     return None if None in elements else frozenset(element for element in elements if element)
 
 
-def read_tags(context: Context, rows: Rows, _wanted: frozenset[str] | None) -> Sequence[Any]:
-    tags = context.store.tags_of([row.arn for row in rows])
-    return [[{"Key": key, "Value": value} for key, value in tags.get(row.arn, {}).items()] for row in rows]
+def read_tags(context: Context, heads: Heads, _wanted: frozenset[str] | None) -> Sequence[Any]:
+    tags = context.store.tags_of([head.arn for head in heads])
+    return [[{"Key": key, "Value": value} for key, value in tags.get(head.arn, {}).items()] for head in heads]
 
 
-def read_metrics(context: Context, rows: Rows, wanted: frozenset[str] | None) -> Sequence[Any]:
-    owners = {series: (row.arn, arn) for row in rows for series, arn in series_of(row).items()}
-    found: dict[str, list[Any]] = {row.arn: [] for row in rows}
+def read_metrics(context: Context, heads: Heads, wanted: frozenset[str] | None) -> Sequence[Any]:
+    owners = {f"{COMPONENT.name}/{head.name}": (head.name, head.arn) for head in heads}
+    made_by_jobs = {link.source for link in _links(context, heads, SOURCE_LINK)}
+    rows = context.store.get_many(COMPONENT.name, [head.name for head in heads if head.arn in made_by_jobs])
+    for row in rows.values():
+        owners |= {series: (row.name, arn) for series, arn in series_of(row).items()}
+    found: dict[str, list[Any]] = {head.name: [] for head in heads}
     for summary in context.store.summaries(owners, metrics=wanted):
         component, arn = owners[summary.series]
         found[component].append(metric_summary(summary, arn))
-    return [found[row.arn] for row in rows]
+    return list(found.values())
 
 
-def read_parents(context: Context, rows: Rows, _wanted: frozenset[str] | None) -> Sequence[Any]:
-    links = (
-        [link for row in rows for link in context.store.links(source=row.arn, kind=TRIAL_LINK)]
-        if len(rows) <= _FEW
-        else context.store.links(kind=TRIAL_LINK)
-    )
+def read_parents(context: Context, heads: Heads, _wanted: frozenset[str] | None) -> Sequence[Any]:
+    links = _links(context, heads, TRIAL_LINK)
     trials = context.store.get_many(TRIAL.name, {row_name(link.destination) for link in links})
     found: dict[str, list[Any]] = {}
     for link in links:
         if trial := trials.get(row_name(link.destination)):
             parent = {key: trial.spec[key] for key in ("TrialName", "ExperimentName")}
             found.setdefault(link.source, []).append(parent)
-    return [found.get(row.arn, []) for row in rows]
+    return [found.get(head.arn, []) for head in heads]
 
 
-def read_components(context: Context, rows: Rows, _wanted: frozenset[str] | None) -> Sequence[Any]:
+def _links(context: Context, heads: Heads, kind: str) -> Sequence[Link]:
+    if len(heads) > _FEW:
+        return context.store.links(kind=kind)
+    return [link for head in heads for link in context.store.links(source=head.arn, kind=kind)]
+
+
+def read_components(context: Context, heads: Heads, _wanted: frozenset[str] | None) -> Sequence[Any]:
+    return [_component_summaries(context, head) for head in heads]
+
+
+def _component_summaries(context: Context, trial: Head) -> list[Document]:
+    inside = Where(links_to=(TRIAL_LINK, trial.arn))
+    names = [head.name for head in context.store.heads(COMPONENT.name, inside)]
     return [
-        [_component_summary(each) for each in linked_rows(context, COMPONENT.name, TRIAL_LINK, row.arn)]
-        for row in rows
+        {
+            "TrialComponentName": row.spec["TrialComponentName"],
+            "TrialComponentArn": row.arn,
+            "TrialComponentSource": row.state.get("Source"),
+            "CreationTime": row.created,
+        }
+        for row in context.store.get_many(COMPONENT.name, names).values()
     ]
 
 
-def components_of(context: Context, term: Term) -> Rows | None:
+def components_of(context: Context, term: Term) -> Where | None:
     """The components of the trial, experiment or job that a term names; None where it names none."""
     match ".".join(step.what for step in term.property.steps if step.how == "member"):
         case "Parents.TrialName":
-            return linked_rows(
-                context, COMPONENT.name, TRIAL_LINK, context.account.sagemaker(TRIAL.name, term.text)
-            )
+            return Where(links_to=(TRIAL_LINK, context.account.sagemaker(TRIAL.name, term.text)))
         case "Parents.ExperimentName":
             experiment = context.account.sagemaker(EXPERIMENT.name, term.text)
-            return linked_rows(context, COMPONENT.name, f"{TRIAL_LINK}/{EXPERIMENT_LINK}", experiment)
+            return Where(links_to=(f"{TRIAL_LINK}/{EXPERIMENT_LINK}", experiment))
         case "Source.SourceArn":
-            return linked_rows(context, COMPONENT.name, SOURCE_LINK, term.text)
+            return Where(links_to=(SOURCE_LINK, term.text))
     return None
-
-
-def linked_rows(context: Context, kind: str, link: str, arn: str) -> Rows:
-    return list(all_rows(context, kind, Where(links_to=(link, arn))))
-
-
-def _component_summary(row: Resource) -> Document:
-    return {
-        "TrialComponentName": row.spec["TrialComponentName"],
-        "TrialComponentArn": row.arn,
-        "TrialComponentSource": row.state.get("Source"),
-        "CreationTime": row.created,
-    }
 
 
 def _component(_context: Context, row: Resource) -> Mapping[str, Any]:

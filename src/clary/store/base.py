@@ -30,6 +30,17 @@ class Resource:
     version: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The narrow columns of a resource: what is quick to read of many."""
+
+    name: str
+    arn: str
+    status: str
+    created: float
+    modified: float
+
+
 Change = Callable[[Resource], Resource]
 
 
@@ -175,6 +186,10 @@ class Store(Protocol):
     def find(self, arn: str) -> Resource | None: ...
     def list(self, kind: str, where: Where = ..., page: Page = ...) -> tuple[Sequence[Resource], str | None]:
         """One page, and the token of the next if there is one. Raises ValueError for a bad token, limit or sort."""
+        ...
+
+    def heads(self, kind: str, where: Where = ...) -> Sequence[Head]:
+        """The heads of all rows that `list` would give, by name."""
         ...
 
     def update(self, kind: str, name: str, change: Change) -> Resource | None: ...

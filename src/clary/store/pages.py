@@ -10,12 +10,13 @@ from hashlib import blake2b
 
 from sqlalchemy import Column, ColumnElement, Connection, func, literal, select, tuple_
 
-from clary.store.base import Page, Resource, Where
+from clary.store.base import Head, Page, Resource, Where
 from clary.store.columns import Name, escape
 from clary.store.resources import COLUMNS, hold
 from clary.store.tables import LINKS, RESOURCES
 
 _C = RESOURCES.c
+_HEAD = (_C.name, _C.arn, _C.status, _C.created, _C.modified)
 _CHECK_BYTES = 6
 
 Key = str | float
@@ -43,6 +44,13 @@ def list_page(
         return found, None
     last = found[-1]
     return found, write_token(kind, page, getattr(last, page.sort), last.name)
+
+
+def list_heads(connection: Connection, kind: str, where: Where) -> Sequence[Head]:
+    """All of them, by name."""
+    conditions = _conditions(where, connection.dialect.name)
+    statement = select(*_HEAD).where(_C.kind == kind, *conditions).order_by(_C.name)
+    return tuple(Head(*row) for row in connection.execute(statement))
 
 
 def write_token(kind: str, page: Page, key: Key, name: str) -> str:

@@ -13,6 +13,7 @@ from clary.store.base import (
     Change,
     Credential,
     Document,
+    Head,
     Lease,
     Link,
     Page,
@@ -106,6 +107,9 @@ class SqlStore:
         page: Page = FIRST_PAGE,
     ) -> tuple[Sequence[Resource], str | None]:
         return reading(self.engine, lambda connection: pages.list_page(connection, kind, where, page))
+
+    def heads(self, kind: str, where: Where = EVERYTHING) -> Sequence[Head]:
+        return reading(self.engine, lambda connection: pages.list_heads(connection, kind, where))
 
     def update(self, kind: str, name: str, change: Change) -> Resource | None:
         while True:
