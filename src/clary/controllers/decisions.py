@@ -15,7 +15,7 @@ from clary.domain.studies import is_open
 from clary.store.base import Resource
 from clary.tuning import stopping
 from clary.tuning.completion import Criteria, progress
-from clary.tuning.requests import emitted
+from clary.tuning.requests import emitted, observed
 from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation
 
@@ -25,11 +25,15 @@ Curve = Mapping[str, tuple[float, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a turn sees of a study's children: jobs of the open ones by name, and everybody's objective values."""
+    """What a turn sees of a study's children: jobs of the open ones by name, and everybody's objective values.
+
+    `past` is what was observed before of children that have ended, by name, and is added to.
+    """
 
     study: Resource
     rows: Mapping[str, Resource]
     curves: Curves
+    past: dict[str, Observation]
 
     def metric(self, child: State) -> str:
         definition = studies.definitions(self.study.spec)[child["definition"]]
@@ -54,10 +58,14 @@ class Sight:
             for name, child in state["children"].items()
             if not is_open(child) and not child.get("interrupted")
         ]
-        return [self._observation(name, state["children"][name]) for _, _, name in sorted(ended)]
+        return [self.observation(name, state["children"][name]) for _, _, name in sorted(ended)]
 
-    def _observation(self, name: str, child: State) -> Observation:
-        return Observation(child["values"], child.get("objective"), self.ended(name, child), child["status"])
+    def observation(self, name: str, child: State) -> Observation:
+        """Of a child that has ended."""
+        found = self.past.get(name)
+        if found is None:
+            found = self.past[name] = observed(name, child, self.ended(name, child))
+        return found
 
 
 def stop_early(sight: Sight, state: State) -> State:

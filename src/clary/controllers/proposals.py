@@ -1,7 +1,7 @@
 """What a study runs next.
 
-A strategy may think for a second, and a plug-in for a minute, so it is never asked in a turn: a turn puts a `Question`,
-some thread works out its `Answer`, which takes nothing but the question, and a later turn adopts that.
+A strategy may think for a second, and a plug-in for a minute, so only QUICK ones are asked in a turn. Else a turn puts
+a `Question`, some thread works out its `Answer`, which takes nothing but the question, and a later turn adopts that.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from clary.tuning.bayesian import Bayesian
 from clary.tuning.grid import Grid
 from clary.tuning.hyperband import Hyperband
 from clary.tuning.random import Random
-from clary.tuning.requests import Curves, max_resource, observations, space_of
+from clary.tuning.requests import Observe, max_resource, observations, space_of
 from clary.tuning.strategy import ENTRY_POINT_GROUP, Observation, Strategy, find
 
 State = Mapping[str, Any]
 
 PLANS_AT_ONCE = 4
+QUICK = frozenset({"Random", "Grid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Answer:
     is_dry: bool
 
 
-def ask(study: Resource, state: State, curves: Curves) -> Question | None:
+def ask(study: Resource, state: State, observe: Observe) -> Question | None:
     """None where nothing more can run now."""
     children = state["children"]
     if sum(map(is_open, children.values())) >= studies.most_parallel(study.spec):
@@ -55,7 +56,11 @@ def ask(study: Resource, state: State, curves: Curves) -> Question | None:
     if not repetitions(children) and _is_spent(study, state):
         return None
     count = len(studies.definitions(study.spec))
-    return Question(study, state, [observations(state, index, curves) for index in range(count)])
+    return Question(study, state, [observations(state, index, observe) for index in range(count)])
+
+
+def is_quick(study: Resource) -> bool:
+    return study.spec["HyperParameterTuningJobConfig"]["Strategy"] in QUICK
 
 
 def answer(question: Question) -> Answer:

@@ -25,13 +25,14 @@ from clary.controllers import nearest, studies
 from clary.controllers.children import Children, Curves
 from clary.controllers.components import finish_component
 from clary.controllers.decisions import Sight, complete, stop_early
-from clary.controllers.proposals import Answer, adopt, answer, ask
+from clary.controllers.proposals import Answer, adopt, answer, ask, is_quick
 from clary.controllers.thinkers import at_once
 from clary.domain.kinds import TUNING_JOB
 from clary.domain.names import Account
 from clary.errors import Fault
 from clary.settings import Settings
 from clary.store.base import Lease, Resource, Store
+from clary.tuning.strategy import Observation
 
 log = logging.getLogger("clary.controllers.tuner")
 
@@ -48,12 +49,14 @@ IDLE_S = 5.0
 class Held:
     """A study under this controller's lease.
 
-    `thought`: what becomes of a question that was put. `seen`: jobs of open children as last read, by name.
-    `faults`: turns in a row that raised.
+    `study` is its row as last read or written. `past`: what children that have ended showed. `seen`: jobs of open
+    children as last read. `thought`: what becomes of a question that was put. `faults`: turns in a row that raised.
     """
 
     lease: Lease
+    study: Resource
     curves: Curves
+    past: dict[str, Observation] = field(default_factory=dict)
     thought: Future[Answer] | None = None
     seen: dict[str, Resource] = field(default_factory=dict)
     faults: int = 0
@@ -96,9 +99,10 @@ class Tuner:
         """One look at every study held. Gives the seconds that may pass until the next."""
         self._claim(now)
         self._renew(now)
+        versions = self.means.store.held(KIND, owner=self.means.owner) if self._held else {}
         for name, held in list(self._held.items()):
             try:
-                self._turn(name, held, now)
+                self._turn(name, held, versions.get(name), now)
                 if held.thought is None:
                     held.faults = 0
             except Exception as error:
@@ -115,7 +119,7 @@ class Tuner:
             KIND, owner=self.means.owner, now=now, lease_s=lease_s, limit=MOST_CLAIMED
         )
         for lease in leases:
-            self._held[lease.resource.name] = Held(lease, Curves(self.means.store))
+            self._held[lease.resource.name] = Held(lease, lease.resource, Curves(self.means.store))
 
     def _renew(self, now: float) -> None:
         lease_s = self.means.settings.lease_s
@@ -123,8 +127,10 @@ class Tuner:
             self.means.store.renew(KIND, owner=self.means.owner, until=now + lease_s)
             self._renewed = now
 
-    def _turn(self, name: str, held: Held, now: float) -> None:
-        study = self.means.store.get(KIND, name)
+    def _turn(self, name: str, held: Held, version: int | None, now: float) -> None:
+        study: Resource | None = held.study
+        if held.study.version != version:  # a long study's row takes long to read, and mostly it is as it was
+            study = self.means.store.get(KIND, name)
         if study is None or TUNING_JOB.is_final(study.status):
             self._drop(name)
             return
@@ -148,7 +154,7 @@ class Tuner:
 
     def _decide(self, held: Held, study: Resource, rows: Mapping[str, Resource], now: float) -> State:
         """The state that the study should have, from what is seen of its children."""
-        sight = Sight(study, rows, held.curves)
+        sight = Sight(study, rows, held.curves, held.past)
         reading = studies.Reading(lambda job, metric: held.curves.ended(job.name, metric), self._explain)
         state = studies.note(study, rows, reading, now=now)
         state = studies.ending(study, state, rows, now)
@@ -162,8 +168,9 @@ class Tuner:
 
     def _plan(self, held: Held, study: Resource, state: State, sight: Sight, now: float) -> State:
         """With the children of the question put before, if its answer is there; else a question is put."""
-        if held.thought is None and (question := ask(study, state, sight.ended)) is not None:
-            held.thought = self.means.think(lambda: answer(question))
+        if held.thought is None and (question := ask(study, state, sight.observation)) is not None:
+            think = at_once if is_quick(study) else self.means.think
+            held.thought = think(lambda: answer(question))
         if held.thought is None or not held.thought.done():
             return state
         thought, held.thought = held.thought, None
@@ -211,6 +218,8 @@ class Tuner:
         if row is None:
             log.warning("the lease on %s went to another server", held.lease.resource.arn)
             self._drop(held.lease.resource.name)
+        else:
+            held.study = row
         self.means.changed()
         return row
 

@@ -17,7 +17,7 @@ from clary.errors import ValidationException
 from clary.store.base import Resource, Store
 from clary.tuning import belief
 from clary.tuning.curves import completed
-from clary.tuning.requests import max_resource, observations, space_of
+from clary.tuning.requests import max_resource, observations, observed, space_of
 from clary.tuning.strategy import Observation
 
 Document = Mapping[str, Any]
@@ -65,10 +65,11 @@ def _history(store: Store, study: Resource, index: int, definition: Document) ->
         return observations(study.state, index)
     metric = studies.objective(study.spec, definition)["MetricName"]
 
-    def curve(name: str, _child: Document) -> tuple[float, ...]:
-        return tuple(point.value for point in store.points(f"{TRAINING_JOB.name}/{name}", metric))
+    def with_curve(name: str, child: Document) -> Observation:
+        points = store.points(f"{TRAINING_JOB.name}/{name}", metric)
+        return observed(name, child, tuple(point.value for point in points))
 
-    return completed(observations(study.state, index, curve), max_resource(study.spec, definition))
+    return completed(observations(study.state, index, with_curve), max_resource(study.spec, definition))
 
 
 def _belief(study: Resource, history: Sequence[Observation], ranges: Document, *, maximize: bool) -> Any:

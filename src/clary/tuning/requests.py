@@ -11,8 +11,8 @@ from clary.tuning.space import Categorical, Continuous, Integer, Range, Space
 from clary.tuning.strategy import Observation
 
 Document = Mapping[str, Any]
-Curves = Callable[[str, Document], tuple[float, ...]]
-"""A child's objective values in order, by its name and its record in the study's state."""
+Observe = Callable[[str, Document], Observation]
+"""What a child that has ended showed, by its name and its record in the study's state."""
 
 
 def space_of(ranges: Document) -> Space:
@@ -32,11 +32,13 @@ def space_of(ranges: Document) -> Space:
     return Space(found)
 
 
-def observations(state: Document, index: int, curves: Curves | None = None) -> list[Observation]:
-    """What is known of a definition: what was inherited, then its own ended children in the order of their draws.
+def observed(_name: str, child: Document, curve: tuple[float, ...] = ()) -> Observation:
+    """Without its curve where none is given: reading that costs a query."""
+    return Observation(child["values"], child.get("objective"), curve, child["status"])
 
-    Without `curves` the observations have none: reading them costs a query for each child.
-    """
+
+def observations(state: Document, index: int, observe: Observe = observed) -> list[Observation]:
+    """What is known of a definition: what was inherited, then its own ended children in the order of their draws."""
     known = [
         Observation(each["values"], each.get("objective"), status=each["status"])
         for each in state.get("inherited", ())
@@ -47,10 +49,7 @@ def observations(state: Document, index: int, curves: Curves | None = None) -> l
         for name, child in state["children"].items()
         if child["definition"] == index and not is_open(child) and not child.get("interrupted")
     }
-    for _, (name, child) in sorted(ended.items()):
-        curve = curves(name, child) if curves else ()
-        known.append(Observation(child["values"], child.get("objective"), curve, child["status"]))
-    return known
+    return known + [observe(*ended[draw]) for draw in sorted(ended)]
 
 
 def emitted(spec: Document, definition: Document, curve: Sequence[float]) -> Sequence[float]:
