@@ -79,7 +79,8 @@ class ServerProcess:
     def clear(self) -> None:
         """End what jobs of this home still run: they outlive their server on purpose."""
         runner = LocalRunner(Sandbox(self.home, isolation="none"))
-        for folder in (self.home / "jobs").glob("*/*"):
+        jobs = self.home / "jobs"
+        for folder in (*jobs.glob("*/*"), *jobs.glob("*/*/algo-*")):
             runner.clear(folder)
 
     @property
