@@ -18,6 +18,7 @@ from clary.agent.contract import Outcome, Plan
 from clary.agent.environment import program_environment
 from clary.agent.faults import Fault, Interrupted
 from clary.agent.layer import build
+from clary.agent.metric_files import MetricFiles
 from clary.agent.metrics import Metrics
 from clary.agent.output import Log
 from clary.agent.places import Places
@@ -110,6 +111,9 @@ class Life:
             period_s=plan.usage_period_s,
             clock=self._clock,
         )
+        files = MetricFiles(
+            self._places, Lines(folder / contract.METRICS), self._story.note, clock=self._clock
+        )
         watch = Watch(
             deadline=time.monotonic() + plan.max_runtime_s,
             grace_s=plan.grace_s,
@@ -117,6 +121,7 @@ class Life:
             on_stop=self._tell_stop,
         )
         usage.start()
+        files.start()
         self._work.start()
         try:
             for step in program.steps:
@@ -132,6 +137,7 @@ class Life:
                     break
         finally:
             usage.finish()
+            files.finish()
         return step, ended
 
     def _tell_stop(self, cause: Cause) -> None:

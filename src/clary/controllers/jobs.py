@@ -28,6 +28,7 @@ from clary.controllers.hosts import Host, host_names, together
 from clary.controllers.means import Means
 from clary.controllers.story import News, log_size, read_all
 from clary.controllers.work import WORK, Work
+from clary.domain.kinds import COMPONENT
 from clary.domain.transitions import enter
 from clary.runners.instances import Share
 from clary.store.base import Lease, Resource
@@ -241,7 +242,10 @@ class Jobs:
         outcomes = self._agents.look(job, hosts, held.launches, now)
         if any(outcome.status != "Completed" for outcome in outcomes.values()):
             self._ask_to_stop(held, hosts)
-        news = read_all(hosts, job.state["read"], series=f"{job.kind}/{job.name}")
+        series = f"{job.kind}/{job.name}"
+        component = job.state.get("component")
+        run = f"{COMPONENT.name}/{component}" if component else series
+        news = read_all(hosts, job.state["read"], series=series, run=run)
         if news:
             self._tell(held, news, now)
         self._notice_log(held, hosts)

@@ -40,15 +40,18 @@ class News:
         return self.has_moved
 
 
-def read_all(hosts: Sequence[Host], read: Mapping[str, int], *, series: str) -> News:
-    """What is new on every host. The events are the first host's: all of them go through the same."""
+def read_all(hosts: Sequence[Host], read: Mapping[str, int], *, series: str, run: str) -> News:
+    """What is new on every host. The events are the first host's: all of them go through the same.
+
+    `run` is the series of what programs record as metrics of their run, see `read_news`.
+    """
     events: tuple[Event, ...] = ()
     points: list[Point] = []
     offsets = dict(read)
     complete, has_moved = True, False
     for number, host in enumerate(hosts):
         own = {name: read.get(host.prefix + name, 0) for name in FILES}
-        news = read_news(host.folder, own, series=series)
+        news = read_news(host.folder, own, series=series, run=run)
         events = events if number else news.events
         points += news.points
         offsets |= {host.prefix + name: offset for name, offset in news.read.items()}
@@ -56,10 +59,11 @@ def read_all(hosts: Sequence[Host], read: Mapping[str, int], *, series: str) -> 
     return News(events, tuple(points), offsets, complete, has_moved)
 
 
-def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
+def read_news(folder: Path, read: Mapping[str, int], *, series: str, run: str) -> News:
     """Whole lines after the offsets in `read`, a bounded number of bytes of each file.
 
-    Metric points belong to `series`, a host's utilisation to `<series>/<host>`.
+    Metric points found in the log belong to `series`, those that the program wrote into files to `run`, a host's
+    utilisation to `<series>/<host>`.
     """
     found: dict[str, list[Event]] = {}
     offsets: dict[str, int] = {}
@@ -69,7 +73,14 @@ def read_news(folder: Path, read: Mapping[str, int], *, series: str) -> News:
         found[name] = list(_parsed(lines, folder / name))
         complete = complete and at_end
     points = [
-        Point(series, entry["name"], entry["at"], float(entry["value"])) for entry in found[contract.METRICS]
+        Point(
+            run if entry.get("of") == "run" else series,
+            entry["name"],
+            entry["at"],
+            float(entry["value"]),
+            entry.get("step"),
+        )
+        for entry in found[contract.METRICS]
     ]
     points += [point for entry in found[contract.USAGE] for point in _usage(entry, series)]
     has_moved = any(offset != read.get(name, 0) for name, offset in offsets.items())
