@@ -84,6 +84,11 @@ class Processing:
     def save(self, outcome: Outcome) -> Outcome:
         """Every output is tried, after a failure or a stop too; only a job that was to complete fails for one."""
         outcome = self._with_message(outcome)
+        if outcome.secondary == "MaxRuntimeExceeded":
+            limit_s = self._plan.max_runtime_s
+            self._story.note(
+                f"The program was ended, for it ran longer than MaxRuntimeInSeconds ({limit_s:g})."
+            )
         for output, mirror in zip(self._plan.outputs, self._outputs, strict=True):
             try:
                 mirror.finish()

@@ -170,6 +170,22 @@ class RunnerContract:
         assert contract.read_plan(folder).job_name == "sample"
         runner.clear(folder)
 
+    def test_clearing_a_host_of_a_job_leaves_those_of_others(self, runner: Runner, folder: Path) -> None:
+        mine, another = folder / "algo-1", folder.with_name(f"{folder.name}-2") / "algo-1"
+        try:
+            for host in (mine, another):
+                runner.launch(host, self.waiting_plan())
+                self._wait_for_start(runner, host)
+            runner.clear(mine)
+            assert not runner.is_alive(mine)
+            assert runner.is_alive(another)
+            assert contract.read_outcome(another) is None
+            runner.stop(another)
+            assert self._wait_for_outcome(another).status == "Stopped"
+        finally:
+            for host in (mine, another):
+                runner.clear(host)
+
     def test_a_folder_without_a_job_is_nobodys(self, runner: Runner, folder: Path) -> None:
         for _ in range(2):
             assert not runner.is_alive(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -98,6 +99,7 @@ def test_outputs_go_up_after_a_stop(confined_job: Any) -> None:
 def test_a_job_over_its_time_is_stopped(confined_job: Any) -> None:
     outcome = confined_job.run(plan(confined_job, "import time; time.sleep(600)", max_runtime_s=0.3))
     assert (outcome.status, outcome.secondary) == ("Stopped", "MaxRuntimeExceeded")
+    assert "longer than MaxRuntimeInSeconds (0.3)" in confined_job.log()[-1]
 
 
 def test_a_continuous_output_appears_while_the_program_runs(
@@ -162,6 +164,31 @@ def test_an_input_that_is_not_there_is_named(confined_job: Any) -> None:
     outcome = confined_job.run(plan(confined_job, "print('never')", inputs=inputs))
     assert outcome.status == "Failed"
     assert outcome.reason and "input 'data'" in outcome.reason and "No S3 objects found" in outcome.reason
+
+
+def test_what_cannot_be_brought_or_made_is_named(confined_job: Any) -> None:
+    confined_job.s3.bucket["data/x"] = b"a file"
+    inputs = [Input("data", "s3://bucket/data", "/opt/ml/processing/in")]
+    outputs = [Output("out", "s3://bucket/out", "/opt/ml/processing/in/x")]
+    outcome = confined_job.run(plan(confined_job, "print('never')", inputs=inputs, outputs=outputs))
+    assert outcome.status == "Failed"
+    assert outcome.reason and outcome.reason.startswith(
+        "ClientError: The folder /opt/ml/processing/in/x of output 'out'"
+    )
+
+
+def test_a_stop_while_inputs_are_brought_ends_the_job(confined_job: Any) -> None:
+    confined_job.s3.slow = threading.Event()
+    confined_job.s3.bucket["data/x"] = b"slow"
+    inputs = [Input("data", "s3://bucket/data", "/opt/ml/processing/in")]
+    confined_job.start(plan(confined_job, "print('never')", inputs=inputs))
+    deadline = time.monotonic() + 30
+    while ("GET", "/bucket/data/x") not in confined_job.s3.requests and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (confined_job.folder / STOP).touch()
+    confined_job.s3.slow.set()
+    assert confined_job.finish().status == "Stopped"
+    assert not (confined_job.folder / "log/algo-1.log").exists()
 
 
 def test_without_confinement_the_job_says_what_it_takes(job: Any) -> None:
