@@ -191,8 +191,7 @@ def compare(folder: Path, kind: str, texts: Sequence[str], repeats: int) -> list
             logits[name], timed = clocked(encoder.classify, texts)
             fast[name].append(timed)
     right = np.concatenate(parts)
-    encoder = ours["fp32"]
-    mean = float(np.mean([len(ids) for ids in encoder._tokens(list(texts), None).ids]))
+    mean = mean_tokens(folder, texts)
     return [
         Result(
             texts=kind,
@@ -208,6 +207,13 @@ def compare(folder: Path, kind: str, texts: Sequence[str], repeats: int) -> list
         )
         for name in ours
     ]
+
+
+def mean_tokens(folder: Path, texts: Sequence[str]) -> float:
+    from transformers import AutoTokenizer
+
+    read = AutoTokenizer.from_pretrained(folder)(list(texts), truncation=True, max_length=LONGEST)
+    return statistics.mean(len(ids) for ids in read["input_ids"])
 
 
 def published_way(folder: Path) -> Callable[[Sequence[str]], Any]:

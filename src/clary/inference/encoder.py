@@ -170,9 +170,9 @@ class Encoder:
         """The last hidden states of each text's tokens, their mean or the first: (texts, hidden). Raises TaskFault."""
         self._only("features", "embed")
         done, rows = _Count(progress), []
+        pool = _mean if pooling == "mean" else _first
         for some, others in _windows(texts, pairs, WINDOW):
-            for outputs in self._by_token(self._tokens(some, others), done):
-                rows.append(outputs.mean(0) if pooling == "mean" else outputs[0])
+            rows += self._by_token(self._tokens(some, others), done, keep=pool)
         return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
     def _only(self, task: Task, method: str) -> None:
@@ -210,13 +210,16 @@ class Encoder:
             done.add(len(batch))
         return results
 
-    def _by_token(self, read: Tokens, done: _Count) -> list[Floats]:
+    def _by_token(
+        self, read: Tokens, done: _Count, *, keep: Callable[[Floats], Floats] = lambda outputs: outputs
+    ) -> list[Floats]:
+        """What `keep` makes of each part's (tokens, outputs)."""
         lengths = read.lengths
         results: list[Floats] = [np.empty((0, 0), np.float32)] * len(lengths)
         for batch, outputs in self._run(read, per_token=True):
             ends = np.cumsum(lengths[batch])
             for index, part in zip(batch, np.split(outputs, ends[:-1]), strict=True):
-                results[index] = part
+                results[index] = keep(part)
             done.add(len(batch))
         return results
 
@@ -249,6 +252,16 @@ class _Count:
         self._done += texts
         if self._progress is not None:
             self._progress(self._done)
+
+
+def _mean(outputs: Floats) -> Floats:
+    mean: Floats = outputs.mean(0)
+    return mean
+
+
+def _first(outputs: Floats) -> Floats:
+    first: Floats = outputs[0].copy()  # not a view that keeps all of them
+    return first
 
 
 def _device(asked: str) -> str:

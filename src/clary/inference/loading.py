@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,8 +43,25 @@ def load(source: str | Path, *, task: Task | None, tokenizer: str | Path | None)
             reader = _read(
                 "AutoTokenizer", str(tokenizer), "the tokenizer", tokenizer, local=Path(tokenizer).is_dir()
             )
-        model = _read(CLASSES[task], place, "the model", source, local=local, config=config)
+        model, report = _read(
+            CLASSES[task], place, "the model", source, local=local, config=config, output_loading_info=True
+        )
+    _must_be_whole(source, reader, report["missing_keys"], task)
     return Loaded(model.eval(), reader, task)
+
+
+def _must_be_whole(source: str | Path, reader: Any, missing: Iterable[str], task: Task) -> None:
+    """transformers makes up what is missing, and the results would be noise."""
+    if len(reader) <= len(reader.all_special_tokens):
+        raise ModelFault(
+            f"{source}: no tokenizer is saved beside the model (its vocabulary is empty); save it there with "
+            "tokenizer.save_pretrained(folder), or say where one is"
+        )
+    random = sorted(name for name in missing if task != "features" or "pooler" not in name)
+    if random:
+        raise ModelFault(
+            f"{source} has no weights for {', '.join(random[:4])}: it was not trained for {task}"
+        )
 
 
 def _task(config: Any) -> Task:

@@ -8,7 +8,23 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-WORDS = "good bad film plot actor the a was is not very slow fast ending scene and of it i love".split()
+WORDS = [
+    "good",
+    "bad",
+    "film",
+    "plot",
+    "actor",
+    "the",
+    "a",
+    "was",
+    "is",
+    "not",
+    "very",
+    "slow",
+    "fast",
+    "ending",
+]
+WORDS += ["scene", "and", "of", "it", "i", "love"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 POSITIONS = 40
 TEXTS = [
