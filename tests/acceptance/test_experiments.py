@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -9,6 +12,8 @@ from tests.acceptance import studies
 from tests.acceptance.programs import submit, wait
 from tests.acceptance.running import Run, run_program
 from tests.server_process import ServerProcess
+
+V3 = Path(sys.prefix) / "sdk-v3" / "bin" / "python"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
@@ -146,6 +151,25 @@ def test_tracked_components_become_a_data_frame(tracked: Run) -> None:
     assert rows["Training"]["train:loss - Count"] == 3
     assert "Digits" in tracked.report["experiments"]
     assert "Digits" not in tracked.report["left"]
+
+
+def test_version_3_keeps_a_record_too(
+    shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if not V3.exists():
+        pytest.skip("make setup-dev makes the environment with version 3")
+    folder = tmp_path_factory.mktemp("run-v3") / "user"
+    report = run_program("experiments_v3.py", shared_server.home, folder, str(V3)).report
+    assert report["run"]["Parameters"] == {
+        "rate": {"NumberValue": 0.01},
+        "optimizer": {"StringValue": "adam"},
+        "later": {"NumberValue": 1.0},
+    }
+    assert report["run"]["OutputArtifacts"]["notes"]["Value"].endswith("/notes.txt")
+    [loss] = report["run"]["Metrics"]
+    assert (loss["Count"], loss["Max"]) == (12, 1.0)
+    assert report["runs"] == ["by-hand"]
+    assert "third" not in report["left"]
 
 
 def test_a_study_has_an_experiment_with_its_children(shared_server: ServerProcess) -> None:

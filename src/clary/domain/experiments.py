@@ -146,10 +146,10 @@ def component_of(
 
 
 def series_of(component: Component) -> dict[str, str]:
-    """The series in which a component's metrics are, each with the ARN of its owner: itself, and its job."""
-    own = {f"{COMPONENT.name}/{component.name}": component.arn}
-    job = component.state.get("series")
-    return {**own, job: component.state["Source"]["SourceArn"]} if job else own
+    """The series in which a component's metrics are, each with the ARN that its metrics are of."""
+    owner = component.state.get("Source", {}).get("SourceArn", component.arn)
+    series = [f"{COMPONENT.name}/{component.name}", component.state.get("series")]
+    return {each: owner for each in series if each is not None}
 
 
 def stopping_of(state: Document) -> Document:

@@ -194,4 +194,4 @@ def test_metrics_are_in_the_components_series_and_its_jobs() -> None:
     own = Row("experiment-trial-component", "c", "arn-c", "Active", {}, {})
     assert series_of(own) == {"experiment-trial-component/c": "arn-c"}
     own.state = {"series": "training-job/Fit", "Source": {"SourceArn": "arn-fit"}}
-    assert series_of(own)["training-job/Fit"] == "arn-fit"
+    assert series_of(own) == {"experiment-trial-component/c": "arn-fit", "training-job/Fit": "arn-fit"}

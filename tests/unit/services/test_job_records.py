@@ -182,7 +182,7 @@ def test_the_record_outlives_the_job_and_the_next_of_its_name_has_its_own(contex
     training.delete(context, {"TrainingJobName": "Job-1"})
     old = component_of(context, f"{ARN}training-job/job-1")
     assert [(each["MetricName"], each["Last"]) for each in old["Metrics"]] == [("loss", 0.5)]
-    assert old["Metrics"][0]["SourceArn"] == old["TrialComponentArn"]
+    assert old["Metrics"][0]["SourceArn"] == old["Source"]["SourceArn"]
     new = fit(context)
     assert new["TrialComponentName"].startswith("Job-1-aws-training-job-")
     context.store.append([Point("training-job/Job-1", "loss", 2.0, 0.25)])
