@@ -37,6 +37,17 @@ def finish_component(store: Store, job: Resource) -> None:
     store.update(COMPONENT.name, name, finish)
 
 
+def start_component(store: Store, job: Resource) -> None:
+    """Tell a job's component when the job's program was started. `job` is the row that says so."""
+
+    def start(component: Resource) -> Resource:
+        state = {**component.state, "StartTime": job.state["started"]}
+        return replace(component, state=state, modified=job.modified)
+
+    if "component" in job.state:
+        store.update(COMPONENT.name, job.state["component"], start)
+
+
 def with_component(
     store: Store, account: Account, job: Resource, *, trial: str | None
 ) -> tuple[Resource, Resource, Sequence[Link]]:

@@ -23,7 +23,7 @@ from typing import Any
 from clary.agent.contract import Outcome
 from clary.controllers import endings
 from clary.controllers.agents import Agents
-from clary.controllers.components import finish_component
+from clary.controllers.components import finish_component, start_component
 from clary.controllers.hosts import Host, host_names, together
 from clary.controllers.means import Means
 from clary.controllers.story import News, log_size, read_all
@@ -259,13 +259,16 @@ class Jobs:
 
     def _tell(self, held: Held, news: News, now: float) -> None:
         """News go into the row and the series in one transaction with how far the files were read."""
-        self._apply(
+        has_started = "started" in held.job.state
+        told = self._apply(
             held,
             lambda row: endings.told(row, news, now=now),
             now,
             points=news.points,
             is_status=bool(news.events),
         )
+        if told is not None and "started" in told.state and not has_started:
+            start_component(self.means.store, told)
 
     def _notice_log(self, held: Held, hosts: Sequence[Host]) -> None:
         size = sum(log_size(host.folder) for host in hosts)

@@ -64,6 +64,16 @@ def test_a_trial_that_was_deleted_holds_up_no_child(bench: Bench) -> None:
     assert [link.kind for link in bench.store.links(source=made.arn)] == ["source"]
 
 
+def test_the_component_of_a_running_job_says_since_when(bench: Bench) -> None:
+    bench.create()
+    bench.step()
+    bench.runner.tell(bench.folder(1), "Training", "Training in progress")
+    bench.step()
+    child = bench.row(1)
+    assert component(bench, child).state["StartTime"] == child.state["started"]
+    assert status(component(bench, child)) == "InProgress"
+
+
 def test_the_component_is_closed_before_its_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.create()
     bench.step(2)
