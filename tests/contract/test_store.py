@@ -786,6 +786,16 @@ class TestQueue:
         assert sorted(got) == [f"j{number:02}" for number in range(60)]
 
 
+class TestLinksFrom:
+    def test_many_arns_in_order_of_making(self, store: SqlStore) -> None:
+        for number in range(1100):
+            store.link(Link(f"arn:{number:04}", "arn:x", "in", 2000.0 - number))
+        store.link(Link("arn:0001", "arn:y", "out", 1.0))
+        found = store.links_from((f"arn:{number:04}" for number in range(0, 1100, 2)), kind="in")
+        assert [link.source for link in found] == [f"arn:{number:04}" for number in range(1098, -1, -2)]
+        assert store.links_from([], kind="in") == ()
+
+
 class TestHeads:
     def test_are_those_of_the_list_by_name(self, store: SqlStore) -> None:
         for name, created in (("b", 1.0), ("a", 2.0), ("c", 3.0)):

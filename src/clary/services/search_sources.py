@@ -16,7 +16,7 @@ from clary.services.experiments import metric_summary
 from clary.services.operations import Context
 from clary.services.search_paths import Property
 from clary.services.search_terms import Group, Term
-from clary.store.base import Head, Link, Resource, Where
+from clary.store.base import Head, Resource, Where
 from clary.wire.models import service_model
 
 Document = dict[str, Any]
@@ -24,7 +24,6 @@ Heads = Sequence[Head]
 
 # what every resource shows of its narrow columns, under the names that it has everywhere
 _HEADS = {"CreationTime": "created", "LastModifiedTime": "modified"}
-_FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,9 @@ def read_tags(context: Context, heads: Heads, _wanted: frozenset[str] | None) ->
 
 def read_metrics(context: Context, heads: Heads, wanted: frozenset[str] | None) -> Sequence[Any]:
     owners = {f"{COMPONENT.name}/{head.name}": (head.name, head.arn) for head in heads}
-    made_by_jobs = {link.source for link in _links(context, heads, SOURCE_LINK)}
+    made_by_jobs = {
+        link.source for link in context.store.links_from([head.arn for head in heads], kind=SOURCE_LINK)
+    }
     rows = context.store.get_many(COMPONENT.name, [head.name for head in heads if head.arn in made_by_jobs])
     for row in rows.values():
         owners |= {series: (row.name, arn) for series, arn in series_of(row).items()}
@@ -138,7 +139,7 @@ def read_metrics(context: Context, heads: Heads, wanted: frozenset[str] | None) 
 
 
 def read_parents(context: Context, heads: Heads, _wanted: frozenset[str] | None) -> Sequence[Any]:
-    links = _links(context, heads, TRIAL_LINK)
+    links = context.store.links_from([head.arn for head in heads], kind=TRIAL_LINK)
     trials = context.store.get_many(TRIAL.name, {row_name(link.destination) for link in links})
     found: dict[str, list[Any]] = {}
     for link in links:
@@ -146,12 +147,6 @@ def read_parents(context: Context, heads: Heads, _wanted: frozenset[str] | None)
             parent = {key: trial.spec[key] for key in ("TrialName", "ExperimentName")}
             found.setdefault(link.source, []).append(parent)
     return [found.get(head.arn, []) for head in heads]
-
-
-def _links(context: Context, heads: Heads, kind: str) -> Sequence[Link]:
-    if len(heads) > _FEW:
-        return context.store.links(kind=kind)
-    return [link for head in heads for link in context.store.links(source=head.arn, kind=kind)]
 
 
 def read_components(context: Context, heads: Heads, _wanted: frozenset[str] | None) -> Sequence[Any]:

@@ -215,6 +215,10 @@ class Store(Protocol):
         """Those for which every condition given holds, by `created`. Raises ValueError when none is given."""
         ...
 
+    def links_from(self, sources: Iterable[str], *, kind: str) -> Sequence[Link]:
+        """Those of a kind that begin at any of many ARNs, by `created`."""
+        ...
+
     def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
         """Up to `limit` rows whose `due` has come and that nobody holds, oldest `created` first."""
         ...

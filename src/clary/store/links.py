@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,6 +12,7 @@ from clary.store.documents import dump, load
 from clary.store.tables import LINKS
 
 _C = LINKS.c
+_ARNS_AT_ONCE = 500
 _LINKS = select(_C.source, _C.destination, _C.kind, _C.created, _C.facts).order_by(_C.created, _C.id)
 
 
@@ -50,6 +51,15 @@ def read_links(
     if not conditions:
         raise ValueError("links: give source, destination or kind")
     return tuple(_link(*row) for row in connection.execute(_LINKS.where(*conditions)))
+
+
+def read_links_from(connection: Connection, sources: Iterable[str], kind: str) -> Sequence[Link]:
+    wanted = sorted(set(sources))
+    found: list[Link] = []
+    for first in range(0, len(wanted), _ARNS_AT_ONCE):
+        some = _C.source.in_(wanted[first : first + _ARNS_AT_ONCE])
+        found += [_link(*row) for row in connection.execute(_LINKS.where(some, _C.kind == kind))]
+    return tuple(sorted(found, key=lambda link: link.created))
 
 
 def _link(source: str, destination: str, kind: str, created: float, facts: str) -> Link:

@@ -24,7 +24,7 @@ from clary.store.base import (
 )
 from clary.store.database import open_engine, upgrade
 from clary.store.documents import dump, load
-from clary.store.links import add_link, read_links, remove_links
+from clary.store.links import add_link, read_links, read_links_from, remove_links
 from clary.store.series import append_points, check_points, list_metrics, read_points
 from clary.store.summaries import read_summaries, read_summaries_under
 from clary.store.tables import CREDENTIALS, DOCUMENTS, TAGS
@@ -144,6 +144,10 @@ class SqlStore:
             self.engine,
             lambda connection: read_links(connection, source=source, destination=destination, kind=kind),
         )
+
+    def links_from(self, sources: Iterable[str], *, kind: str) -> Sequence[Link]:
+        wanted = tuple(sources)
+        return reading(self.engine, lambda connection: read_links_from(connection, wanted, kind))
 
     def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
         if not reading(self.engine, lambda connection: leases.any_due(connection, kind, now)):

@@ -6,7 +6,8 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
@@ -28,11 +29,19 @@ def structure_data(result: Mapping[str, Any], shape: StructureShape) -> dict[str
     """What json.dumps needs to write a structure."""
     check_members(result, shape)
     found = {}
-    for name, member in shape.members.items():
+    for name, key, member in _members(shape):
         value = result.get(name)
         if value is not None:
-            found[member.serialization.get("name", name)] = _data(value, member)
+            found[key] = _data(value, member)
     return found
+
+
+@cache
+def _members(shape: StructureShape) -> tuple[tuple[str, str, Shape], ...]:
+    """Name, key in the document and shape of each member. Shapes are made once for a model, and it is kept."""
+    return tuple(
+        (name, member.serialization.get("name", name), member) for name, member in shape.members.items()
+    )
 
 
 def check_members(result: Mapping[str, Any], shape: StructureShape) -> None:
@@ -43,14 +52,16 @@ def check_members(result: Mapping[str, Any], shape: StructureShape) -> None:
 
 
 def _data(value: Any, shape: Shape) -> Any:
-    if getattr(shape, "is_document_type", False):
-        return value
-    if isinstance(shape, StructureShape):
-        return structure_data(value, shape)
-    if isinstance(shape, ListShape):
-        return [_data(item, shape.member) for item in value if item is not None]
-    if isinstance(shape, MapShape):
-        return {str(key): _data(item, shape.value) for key, item in value.items() if item is not None}
+    match shape.type_name:
+        case "structure":
+            is_document = getattr(shape, "is_document_type", False)
+            return value if is_document else structure_data(value, cast(StructureShape, shape))
+        case "list":
+            inner = cast(ListShape, shape).member
+            return [_data(item, inner) for item in value if item is not None]
+        case "map":
+            inner = cast(MapShape, shape).value
+            return {str(key): _data(item, inner) for key, item in value.items() if item is not None}
     return _scalar(value, shape)
 
 
