@@ -9,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from stat import S_ISREG
 
+from clary.agent.crew import work_off
 from clary.agent.faults import Fault, Interrupted
 from clary.agent.places import is_text
 from clary.agent.s3 import S3, parse_uri
@@ -24,11 +25,13 @@ class Mirror:
     """`open` before the program runs, `start` to copy while it does, and `finish` when nobody writes any more.
 
     Plain files only, each under its path below the folder; links are not followed. A file that is deleted stays in S3
-    unless `deletes` says otherwise. `called` is what notes call a file.
+    unless `deletes` says otherwise. `called` is what notes call a file; `threads` is how many are copied at a time: one
+    keeps them in the order of their names.
     """
 
     called = "file"
     deletes = False
+    threads = 1
 
     def __init__(
         self, s3: S3, uri: str, folder: Path, note: Callable[[str], None], *, period_s: float = _PERIOD_S
@@ -75,9 +78,17 @@ class Mirror:
 
     def _sync(self, present: Mapping[str, Mark | None]) -> None:
         """Makes S3 hold what is present, in these states; None leaves a file as S3 has it."""
-        for path, mark in sorted(present.items(), key=itemgetter(0)):
-            if mark is not None and mark != self._kept.get(path) and self._put(path):
-                self._kept[path] = mark
+
+        def copy(news: tuple[str, Mark]) -> None:
+            if self._put(news[0]):
+                self._kept[news[0]] = news[1]
+
+        changed = [
+            (path, mark)
+            for path, mark in sorted(present.items(), key=itemgetter(0))
+            if mark is not None and mark != self._kept.get(path)
+        ]
+        work_off(changed, copy, threads=min(self.threads, len(changed)), leave=self._s3.close)
         for path in sorted(self._kept.keys() - present.keys()):
             if self.deletes:
                 self._s3.delete(self._place.below(path))

@@ -27,6 +27,7 @@ class OutputFile(Mirror):
     """One output's folder."""
 
     called = "output file"
+    threads = 4
 
 
 class Processing:

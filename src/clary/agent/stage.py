@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clary.agent.contract import Channel, Input, Plan
+from clary.agent.crew import work_off
 from clary.agent.faults import ClientFault
 from clary.agent.places import Places
 from clary.agent.s3 import S3, Location, parse_uri
@@ -91,9 +91,15 @@ def bring(s3: S3, items: Sequence[Item], folder: Path, whose: str) -> None:
     _check_paths(items, whose)
     for name in {item.path.rpartition("/")[0] for item in items}:
         _make(folder / name, whose)
-    waiting = iter([item for item in items if not item.path.endswith("/")])
-    crew = _Crew(s3, waiting, folder)
-    crew.work(min(_THREADS, len(items)))
+
+    def fetch(item: Item) -> None:
+        try:
+            s3.get(item.place, folder / item.path)
+        except OSError as fault:
+            raise ClientFault(f"{item.place} cannot be written: {fault.strerror or fault}") from fault
+
+    files = [item for item in items if not item.path.endswith("/")]
+    work_off(files, fetch, threads=min(_THREADS, len(files)), leave=s3.close)
 
 
 def relative_path(key: str, prefix: str) -> str:
@@ -176,45 +182,3 @@ def _make(folder: Path, whose: str) -> None:
         raise ClientFault(
             f"The folder {folder.name!r} of {whose} cannot be made: {fault.strerror}"
         ) from fault
-
-
-class _Crew:
-    """A few threads that empty one list; the first to fail ends the work of all."""
-
-    def __init__(self, s3: S3, waiting: Iterable[Item], folder: Path) -> None:
-        self._s3 = s3
-        self._waiting = iter(waiting)
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._fault: BaseException | None = None
-
-    def work(self, threads: int) -> None:
-        others = [threading.Thread(target=self._help, daemon=True) for _ in range(threads - 1)]
-        for thread in others:
-            thread.start()
-        self._fetch_all()
-        for thread in others:
-            thread.join()
-        if self._fault:
-            raise self._fault
-
-    def _help(self) -> None:
-        self._fetch_all()
-        self._s3.close()
-
-    def _fetch_all(self) -> None:
-        while (item := self._next()) is not None:
-            try:
-                self._fetch(item)
-            except Exception as fault:  # noqa: BLE001 - raised again by `work`
-                self._fault = self._fault or fault
-
-    def _next(self) -> Item | None:
-        with self._lock:
-            return None if self._fault else next(self._waiting, None)
-
-    def _fetch(self, item: Item) -> None:
-        try:
-            self._s3.get(item.place, self._folder / item.path)
-        except OSError as fault:
-            raise ClientFault(f"{item.place} cannot be written: {fault.strerror or fault}") from fault
