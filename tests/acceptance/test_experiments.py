@@ -172,6 +172,28 @@ def test_version_3_keeps_a_record_too(
     assert "third" not in report["left"]
 
 
+def test_two_models_are_compared_by_the_averages_of_their_metrics(
+    shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("two-models") / "user"
+    report = run_program("two_models.py", shared_server.home, folder).report
+    statistics = ("Min", "Max", "Avg", "StdDev", "Last", "Count")
+    assert report["columns"] == [
+        *("TrialComponentName", "DisplayName", "SourceArn", "epochs", "model-name"),
+        *(f"eval_f1 - {each}" for each in statistics),
+        *(f"eval_loss - {each}" for each in statistics),
+        *("SageMaker.ImageUri - MediaType", "SageMaker.ImageUri - Value"),
+        *("train - MediaType", "train - Value"),
+        *("SageMaker.ModelArtifact - MediaType", "SageMaker.ModelArtifact - Value"),
+        *("Trials", "Experiments"),
+    ]
+    assert report["models"] == ['"small-bert"', '"tiny-bert"']
+    assert report["average"] == pytest.approx([(0.5 + 0.75 + 5 / 6 + 0.875) / 4, (0.5 + 0.75) / 2])
+    assert report["counts"] == [4, 2]
+    assert report["trials"] == ["small-bert", "tiny-bert"]
+    assert report["experiments"]
+
+
 def test_a_study_has_an_experiment_with_its_children(shared_server: ServerProcess) -> None:
     sagemaker = shared_server.client("sagemaker")
     name = studies.study(shared_server, jobs=3)
