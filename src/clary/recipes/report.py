@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import PackageLoader
 
-from clary.analytics.draw import CannotDraw, draw
-from clary.analytics.looks import DARK, LIGHT, View, specification
+from clary.analytics.draw import CannotDraw
+from clary.analytics.looks import View
+from clary.analytics.page import pictures, render
 from clary.recipes.intervals import Measure
 
 _ORDERS = {
     "text-classification": "Wrong answers, the surest first.",
     "question-answering": "Answers that are not wholly right, the worst first, the surest of equals.",
 }
-_ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +40,6 @@ class Example:
     parts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    name: str
-    light: Markup
-    dark: Markup
-
-
 def page(
     headline: str,
     document: Mapping[str, Any],
@@ -59,29 +50,23 @@ def page(
 ) -> str:
     notes = list(document["notes"])
     try:
-        pictures = list(_pictures(charts))
+        drawn = list(pictures(charts))
     except CannotDraw as why:
-        pictures = []
+        drawn = []
         notes.append(f"No charts: {why}")
-    environment = Environment(
-        loader=PackageLoader("clary.recipes", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
-        headline=headline,
-        notes=notes,
-        rows=rows,
-        pictures=pictures,
-        classes=classes,
-        slices=document["slices"],
-        hardest=hardest,
-        order=_ORDERS[document["task"]],
-        facts=dict(_facts(document)),
-        percent=percent,
-    )
+    values = {
+        "headline": headline,
+        "notes": notes,
+        "rows": rows,
+        "pictures": drawn,
+        "classes": classes,
+        "slices": document["slices"],
+        "hardest": hardest,
+        "order": _ORDERS[document["task"]],
+        "facts": dict(_facts(document)),
+        "percent": percent,
+    }
+    return render("report.html", values, templates=PackageLoader("clary.recipes", "."))
 
 
 def percent(value: float) -> str:
@@ -93,24 +78,6 @@ def interval(measure: Measure, *, share: bool = True) -> str:
     if share:
         return f"{100 * measure.low:.1f} to {100 * measure.high:.1f} %"
     return f"{measure.low:.3f} to {measure.high:.3f}"
-
-
-def _pictures(charts: Mapping[str, View]) -> Iterator[Picture]:
-    for name, view in charts.items():
-        light, dark = (
-            _inline(draw(specification(view, look), "svg").decode(), f"{name}-{kind}-")
-            for kind, look in (("light", LIGHT), ("dark", DARK))
-        )
-        yield Picture(name.replace("_", " "), light, dark)
-
-
-def _inline(svg: str, prefix: str) -> Markup:
-    """An SVG as part of a page: its ids are its own, and it shrinks with the page.
-
-    Safe to insert: the library escapes the texts it draws.
-    """
-    body = _ID.sub(rf"\g<1>{prefix}", svg[svg.index("<svg") :])
-    return Markup(body)
 
 
 def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
