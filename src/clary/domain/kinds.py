@@ -74,7 +74,15 @@ def _record(name: str) -> Kind:
 EXPERIMENT = _record("experiment")
 TRIAL = _record("experiment-trial")
 COMPONENT = _record("experiment-trial-component")
+ARTIFACT = _record("artifact")
+CONTEXT = _record("context")
+ACTION = _record("action")
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (TRAINING_JOB, PROCESSING_JOB, TUNING_JOB, EXPERIMENT, TRIAL, COMPONENT)
+    kind.name: kind
+    for kind in (
+        *(TRAINING_JOB, PROCESSING_JOB, TUNING_JOB),
+        *(EXPERIMENT, TRIAL, COMPONENT),
+        *(ARTIFACT, CONTEXT, ACTION),
+    )
 }

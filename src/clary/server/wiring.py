@@ -41,6 +41,8 @@ SERVICES = (
     "processing",
     *("tuning", "tuning_list"),
     *("experiments", "experiments_list", "run_metrics"),
+    *("lineage", "lineage_associations", "lineage_query"),
+    "search",
 )
 
 THINKERS = 4  # studies whose next children are worked out at the same time

@@ -33,6 +33,13 @@ OFFERED: dict[str, list[str]] = {
         ),
         *("ListExperiments", "ListTrials", "ListTrialComponents"),
         *("AssociateTrialComponent", "DisassociateTrialComponent", "Search"),
+        *(
+            f"{verb}{noun}"
+            for noun in ("Artifact", "Context", "Action")
+            for verb in ("Create", "Describe", "Update", "Delete")
+        ),
+        *("ListArtifacts", "ListContexts", "ListActions"),
+        *("AddAssociation", "DeleteAssociation", "ListAssociations", "QueryLineage"),
     ],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
     "cloudwatch": ["GetMetricStatistics", "ListMetrics", "PutMetricData", "GetMetricData"],
