@@ -20,19 +20,21 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from clary.recipes.artifact import Artifact, open_model, weight_files
-from clary.recipes.evaluation import Evaluation
 from clary.recipes.intervals import RESAMPLES, Bootstrap
 from clary.recipes.labelled import Columns, labelled
 from clary.recipes.refusal import CannotEvaluate
 from clary.recipes.rows import Row, data_files, read_rows
 from clary.recipes.slicing import check_columns
 
+if TYPE_CHECKING:
+    from clary.recipes.evaluation import Evaluation
+
 MODEL, DATA, OUTPUT = (Path("/opt/ml/processing") / name for name in ("model", "test", "evaluation"))
 MESSAGE = Path("/opt/ml/output/message")  # what a processing job's ExitMessage is read from
-Precision: TypeAlias = Literal["fp32", "bf16"]
+Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 PACKAGES = ("clary", "torch", "transformers", "scikit-learn", "torchmetrics")
 
 
@@ -43,7 +45,7 @@ def evaluate(
     columns: Columns | None = None,
     labels: Sequence[str] | None = None,
     slice_by: Sequence[str] = (),
-    precision: Precision = "fp32",
+    precision: Precision = "auto",
     max_length: int | None = None,
     encoding: str | None = None,
     resamples: int = RESAMPLES,
@@ -171,6 +173,7 @@ def _digest(files: Sequence[Path]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; the exit status."""
     args = _parser().parse_args(arguments)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # they fill a job's log
     try:
         evaluation = evaluate(
             args.model,
@@ -185,6 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=args.seed,
             texts=args.texts,
         )
+    except ImportError as missing:
+        print(f"evaluate: {missing}; the extra nlp brings it: pip install 'clary[nlp]'", file=sys.stderr)
+        return 1
     except CannotEvaluate as refusal:
         print(f"evaluate: {refusal}", file=sys.stderr)
         _leave_message(str(refusal))
@@ -228,9 +234,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--precision",
-        choices=("fp32", "bf16"),
-        default="fp32",
-        help="bf16: faster, probabilities differ by .01 [fp32]",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="auto: fp32, and a word where bf16 would be faster",
     )
     add("--max-length", type=int, metavar="TOKENS", help="cut longer texts [what the model reads]")
     add("--encoding", metavar="NAME", help="of text files [UTF-8]")

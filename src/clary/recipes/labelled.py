@@ -123,6 +123,12 @@ def text_of(row: Row, column: str) -> str:
         raise CannotEvaluate(f"{row.place}, column {column!r}: empty text; remove the row or fill it in")
     if not isinstance(value, str):
         raise CannotEvaluate(f"{row.place}, column {column!r}: {type(value).__name__} where a text belongs")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as broken:
+        raise CannotEvaluate(
+            f"{row.place}, column {column!r}: not valid Unicode ({broken.reason})"
+        ) from broken
     return value
 
 

@@ -42,9 +42,12 @@ def load(artifact: Artifact, *, precision: Precision, max_length: int | None) ->
     if artifact.task == "question-answering":
         max_length = max_length or WINDOW
     try:
-        return Encoder.load(artifact.folder, precision=precision, max_length=max_length)
+        encoder = Encoder.load(artifact.folder, precision=precision, max_length=max_length)
     except ModelFault as fault:
         raise CannotEvaluate(f"--model {fault}") from fault
+    if encoder.advice:
+        print(encoder.advice, file=sys.stderr)
+    return encoder
 
 
 def classify(

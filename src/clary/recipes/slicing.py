@@ -56,7 +56,7 @@ def slice_columns(
 def check_columns(rows: Sequence[Row], by: Sequence[str]) -> None:
     """Raises CannotEvaluate where a column to slice by is in no row, or has a name that is taken."""
     for name in by:
-        if name in {LABEL, LENGTH} and name not in rows[0].values:
+        if name in {LABEL, LENGTH}:
             raise CannotEvaluate(f"--slice-by {name!r}: slices by {name} are made anyway; leave it out")
         if not any(name in row.values for row in rows):
             there = ", ".join(repr(each) for each in rows[0].values)

@@ -75,6 +75,7 @@ def test_columns_that_are_named_win() -> None:
         ({"text": "a", "label": ""}, "test.csv, line 3, column 'label': no label"),
         ({"text": "a", "label": None}, "test.csv, line 3, column 'label': no label"),
         ({"text": "a", "label": float("nan")}, "test.csv, line 3, column 'label': no label"),
+        ({"text": "\ud800", "label": 1}, "test.csv, line 3, column 'text': not valid Unicode"),
         ({"text": " \n", "label": 1}, "test.csv, line 3, column 'text': empty text"),
         ({"text": 7, "label": 1}, "test.csv, line 3, column 'text': int where a text belongs"),
         (
