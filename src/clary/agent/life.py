@@ -27,7 +27,7 @@ from clary.agent.s3 import S3
 from clary.agent.story import Clock, Lines, Story
 from clary.agent.toolkit import Program, Step
 from clary.agent.usage import Usage
-from clary.agent.work import open_work
+from clary.agent.work import Work
 
 _STOPPED = Outcome("Stopped", "Stopped", 0.0)
 
@@ -52,7 +52,7 @@ class Life:
         self._story = Story(folder, clock)
         # until the program runs, a stop request ends any waiting; afterwards what it left is saved all the same
         self._early_s3 = S3(plan.access, interrupted=stop_asked, clock=clock)
-        self._work = open_work(plan, self._places, S3(plan.access, clock=clock), self._story)
+        self._work = _open_work(plan, self._places, S3(plan.access, clock=clock), self._story)
 
     def live(self) -> Outcome:
         """Never raises for what the job is at fault for: that is an outcome too."""
@@ -167,3 +167,13 @@ class Life:
                 else f"InternalServerError: saving what the program left: {fault}"
             )
             return replace(outcome, status="Failed", secondary="Failed", reason=reason)
+
+
+def _open_work(plan: Plan, places: Places, s3: S3, story: Story) -> Work:
+    if plan.work == "processing":
+        from clary.agent.processing import Processing
+
+        return Processing(plan, places, s3, story)
+    from clary.agent.training import Training
+
+    return Training(plan, places, s3, story)

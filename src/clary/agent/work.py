@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from clary.agent.contract import Outcome, Plan
-from clary.agent.places import Places
+from clary.agent.contract import Outcome
 from clary.agent.run import Ended
 from clary.agent.s3 import S3
-from clary.agent.story import Story
 from clary.agent.toolkit import Program, Step
 
 DOWNLOADING = "Downloading input data"
@@ -47,14 +45,3 @@ class Work(Protocol):
     def save(self, outcome: Outcome) -> Outcome:
         """Uploads what the program left, whatever its outcome. Raises Fault, OSError."""
         ...
-
-
-def open_work(plan: Plan, places: Places, s3: S3, story: Story) -> Work:
-    """What it takes is imported here: the program starts sooner."""
-    if plan.work == "processing":
-        from clary.agent.processing import Processing
-
-        return Processing(plan, places, s3, story)
-    from clary.agent.training import Training
-
-    return Training(plan, places, s3, story)
