@@ -14,6 +14,7 @@ from clary.store.base import Link, Resource, Store
 
 PLAIN = "lineage"  # the kind of a link whose association was given no type
 EDGE_TYPES = ("ContributedTo", "AssociatedWith", "DerivedFrom", "Produced", "SameAs")
+_OF_SERVICE = "SageMaker"
 EDGES = frozenset({PLAIN, *EDGE_TYPES})
 
 LINEAGE_TYPES: Mapping[str, str] = {
@@ -32,6 +33,11 @@ class Entity:
     type: str
     name: str | None
     properties: Mapping[str, str]
+
+    @property
+    def short_type(self) -> str:
+        """As QueryLineage has it, where a component of a training job is a TrainingJob."""
+        return self.type.removeprefix(_OF_SERVICE) if self.row.kind == COMPONENT.name else self.type
 
 
 def entity_of(row: Resource) -> Entity:

@@ -92,7 +92,7 @@ def _answer(walk: Walk, start: Resource, request: Request) -> Request:
     page = {each.row.arn: number for number, each in enumerate(vertices[:last])}
     return {
         "Vertices": [
-            {"Arn": each.row.arn, "Type": each.type, "LineageType": each.lineage_type}
+            {"Arn": each.row.arn, "Type": each.short_type, "LineageType": each.lineage_type}
             for each in vertices[first:last]
         ],
         "Edges": [_edge(link) for link in walk.links.values() if with_edges and _is_new(link, page, first)],
@@ -130,7 +130,7 @@ def _fits(each: Entity, filters: Request) -> bool:
     row = each.row
     return all(
         [
-            not filters.get("Types") or each.type in filters["Types"],
+            not filters.get("Types") or each.short_type in filters["Types"],
             not filters.get("LineageTypes") or each.lineage_type in filters["LineageTypes"],
             row.created > filters.get("CreatedAfter", float("-inf")),
             row.created < filters.get("CreatedBefore", float("inf")),

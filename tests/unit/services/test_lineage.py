@@ -426,12 +426,21 @@ class TestQuery:
         assert answer["Vertices"] == [
             {
                 "Arn": graph["other"],
-                "Type": "SageMakerExperimentTrialComponent",
+                "Type": "ExperimentTrialComponent",
                 "LineageType": "TrialComponent",
             },
             {"Arn": graph["raw"], "Type": "DataSet", "LineageType": "Artifact"},
         ]
         assert answer["Edges"] == [{"SourceArn": graph["raw"], "DestinationArn": graph["other"]}]
+
+    def test_a_jobs_component_is_of_the_jobs_type(self, context: Context) -> None:
+        data = artifact(context)
+        row = component_of(ACCOUNT, "training-job", "j", {}, now=1.0, name="j-aws-training-job")
+        job = context.store.create(Resource(**row))
+        link(context, data, job.arn)
+        request = {"StartArns": [data], "Filters": {"Types": ["TrainingJob"]}}
+        [found] = query_lineage(context, request)["Vertices"]
+        assert found == {"Arn": job.arn, "Type": "TrainingJob", "LineageType": "TrialComponent"}
 
     def test_nearest_first_by_pages(self, context: Context, graph: dict[str, str]) -> None:
         whole = self.ask(context, graph, "endpoint", IncludeEdges=True)
@@ -450,7 +459,7 @@ class TestQuery:
         assert [each["Type"] for each in vertices[:3]] == [
             "Endpoint",
             "Model",
-            "SageMakerExperimentTrialComponent",
+            "ExperimentTrialComponent",
         ]
         with pytest.raises(ValidationException, match="NextToken"):
             self.ask(context, graph, "endpoint", NextToken="x")
