@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from clary.controllers.children import Curves
 from clary.controllers.proposals import hyperband_of
 from clary.controllers.studies import end, open_children
@@ -15,7 +17,9 @@ from clary.domain.studies import is_open
 from clary.store.base import Resource
 from clary.tuning import stopping
 from clary.tuning.completion import Criteria, progress
-from clary.tuning.requests import emitted, observed
+from clary.tuning.forecast import length_of
+from clary.tuning.prospects import due, prospects
+from clary.tuning.requests import emitted, foretells, observations, observed, space_of
 from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation
 
@@ -93,7 +97,42 @@ def _by_median(sight: Sight, state: State, running: Curve) -> dict[str, State]:
         found = stopping.decide(curve, earlier, maximize=studies.maximizes(sight.study.spec))
         if found is not None and found.stop:
             changed[name] = {**state["children"][name], "decision": recorded(found)}
+    if foretells(sight.study.spec):
+        changed |= _by_prospects(sight, state, {n: c for n, c in running.items() if n not in changed})
     return changed
+
+
+def _by_prospects(sight: Sight, state: State, running: Curve) -> dict[str, State]:
+    """Of a Bayesian study, which has one definition where it stops early. Fits the model only when a look is due."""
+    spec = sight.study.spec
+    history = observations(state, 0, sight.observation)
+    length = length_of(history)
+    waiting = {
+        name: curve
+        for name, curve in running.items()
+        if length is not None and due(len(curve), _looked(state["children"][name]), length)
+    }
+    if not waiting:
+        return {}
+    maximize = studies.maximizes(spec)
+    # The seed and what has ended settle the answer, so that a server that starts again finds the same.
+    rng = np.random.default_rng([state["seed"], len(history), 1])
+    space = space_of(studies.ranges(spec, studies.definitions(spec)[0]))
+    model = prospects(space, history, rng, maximize=maximize)
+    if model is None:
+        return {}
+    changed: dict[str, State] = {}
+    for name, curve in waiting.items():
+        child = state["children"][name]
+        found = model.decide(child["values"], curve)
+        stops = {"decision": recorded(found)} if found.stop else {}
+        changed[name] = {**child, "looks": [*child.get("looks", []), recorded(found)], **stops}
+    return changed
+
+
+def _looked(child: State) -> int:
+    looks = child.get("looks", [])
+    return int(looks[-1]["step"]) if looks else 0
 
 
 def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State]:
@@ -101,7 +140,6 @@ def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State
     changed: dict[str, State] = {}
     for name, curve in running.items():
         child = state["children"][name]
-        looks = child.get("looks", [])
         others = {
             other["draw"] - 1: sight.running(n, other) if is_open(other) else sight.ended(n, other)
             for n, other in state["children"].items()
@@ -113,7 +151,7 @@ def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State
             curve,
             others,
             maximize=studies.maximizes(spec),
-            decided=looks[-1]["step"] if looks else 0,
+            decided=_looked(child),
         )
         if found is not None:
             stops = (
@@ -121,7 +159,7 @@ def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State
                 if found.stop
                 else {}
             )
-            changed[name] = {**child, "looks": [*looks, recorded(found)], **stops}
+            changed[name] = {**child, "looks": [*child.get("looks", []), recorded(found)], **stops}
     return changed
 
 

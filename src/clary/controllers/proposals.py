@@ -21,7 +21,7 @@ from clary.tuning.bayesian import Bayesian
 from clary.tuning.grid import Grid
 from clary.tuning.hyperband import Hyperband
 from clary.tuning.random import Random
-from clary.tuning.requests import Observe, max_resource, observations, space_of
+from clary.tuning.requests import Observe, foretells, max_resource, observations, space_of
 from clary.tuning.strategy import ENTRY_POINT_GROUP, Observation, Strategy, find
 
 State = Mapping[str, Any]
@@ -143,7 +143,7 @@ def strategy_of(spec: State, definition: State) -> Strategy:
     own: dict[str, Callable[[], Strategy]] = {
         "Random": Random,
         "Grid": Grid,
-        "Bayesian": lambda: Bayesian(jobs=jobs),
+        "Bayesian": lambda: Bayesian(jobs=jobs, forecasts=foretells(spec)),
         "Hyperband": lambda: hyperband_of(spec, definition),
     }
     return find(spec["HyperParameterTuningJobConfig"]["Strategy"], own, _plugins())

@@ -17,7 +17,8 @@ from clary.errors import ValidationException
 from clary.store.base import Resource, Store
 from clary.tuning import belief
 from clary.tuning.curves import completed
-from clary.tuning.requests import max_resource, observations, observed, space_of
+from clary.tuning.forecast import foreseen
+from clary.tuning.requests import foretells, max_resource, observations, observed, space_of
 from clary.tuning.strategy import Observation
 
 Document = Mapping[str, Any]
@@ -60,8 +61,9 @@ def _definition(store: Store, study: Resource, index: int, definition: Document)
 
 
 def _history(store: Store, study: Resource, index: int, definition: Document) -> list[Observation]:
-    """What the strategy was given; Hyperband's children, stopped at different steps, made comparable."""
-    if study.spec["HyperParameterTuningJobConfig"]["Strategy"] != "Hyperband":
+    """What the strategy was given: of children that were stopped, what is expected of them at the end."""
+    foretold = foretells(study.spec)
+    if study.spec["HyperParameterTuningJobConfig"]["Strategy"] != "Hyperband" and not foretold:
         return observations(study.state, index)
     metric = studies.objective(study.spec, definition)["MetricName"]
 
@@ -69,7 +71,10 @@ def _history(store: Store, study: Resource, index: int, definition: Document) ->
         points = store.points(f"{TRAINING_JOB.name}/{name}", metric)
         return observed(name, child, tuple(point.value for point in points))
 
-    return completed(observations(study.state, index, with_curve), max_resource(study.spec, definition))
+    history = observations(study.state, index, with_curve)
+    if foretold:
+        return foreseen(space_of(studies.ranges(study.spec, definition)), history)
+    return completed(history, max_resource(study.spec, definition))
 
 
 def _belief(study: Resource, history: Sequence[Observation], ranges: Document, *, maximize: bool) -> Any:
@@ -82,5 +87,5 @@ def _belief(study: Resource, history: Sequence[Observation], ranges: Document, *
 
 
 def _child(name: str, child: Document) -> dict[str, Any]:
-    """`decision`: why it was stopped early, if it was; `looks`: what Hyperband found at each rung."""
+    """`decision`: why it was stopped early, if it was; `looks`: what was found whenever it was looked at."""
     return {"name": name, **{key: child[key] for key in TOLD if key in child}}

@@ -10,5 +10,7 @@ computes with.
     random, grid, bayesian, hyperband     the strategies
     kernel, sampling, gp, targets, acquisition     what bayesian is made of, in the order of the data's way
     belief      what the model believes, for people to read
+    forecast    what a child that was cut short would have come to;  curves  the same, simpler, for hyperband
+    prospects   which children a bayesian study stops: those whose rest is not worth its time
     stopping    the median rule;  completion  when a study is done;  warmstart  parents and what they tell
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clary.tuning import acquisition
+from clary.tuning.forecast import foreseen
 from clary.tuning.gp import LARGEST_MODEL, Data, Posterior, condition, fit, thinned
 from clary.tuning.kernel import Kernel
 from clary.tuning.space import Floats, Space, Values
@@ -33,6 +34,9 @@ class Bayesian:
        brings at once would hide it for the rest of the study;
     4. else the candidate of highest `acquisition.worth` is proposed. A point may come again when the measurement is
        noisy and nothing else is expected to bring more.
+
+    With `forecasts`, for studies that stop children early, each child counts with what its curve says it would have
+    come to, as uncertain as that is (`forecast`).
     """
 
     jobs: int | None = None
@@ -41,6 +45,7 @@ class Bayesian:
     steps: int = 14
     patience: float = 5.0
     doubt: float = 2.5
+    forecasts: bool = False
 
     @property
     def opening(self) -> int:
@@ -60,6 +65,7 @@ class Bayesian:
         maximize: bool,
     ) -> list[Proposal]:
         known = usable(space, history)
+        known = foreseen(space, known) if self.forecasts else known
         running = space.encode_all([each for each in pending if space.holds(each)])
         started = len(history) + len(pending)
         proposals: list[Proposal] = []

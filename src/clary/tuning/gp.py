@@ -41,6 +41,17 @@ class Posterior:
         variance = self.kernel.variance(self.thetas)[:, None] - explained
         return mean, np.maximum(variance, 1e-12)
 
+    def differences(self, unit: Floats, units: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance of the function at `unit` (width,) minus that at each of `units` (m, width): (S, m)."""
+        points = self.kernel.features(self.thetas, np.concatenate([unit[None, :], units]))
+        cross = self.kernel.between(self.thetas, self.features, points)
+        mean = np.einsum("sn,snm->sm", self.weights, cross)
+        seen = self.whitener @ cross
+        joint = self.kernel.between(self.thetas, points, points) - seen.transpose(0, 2, 1) @ seen
+        own = np.diagonal(joint, axis1=1, axis2=2)
+        variance = own[:, :1] + own[:, 1:] - 2.0 * joint[:, 0, 1:]
+        return mean[:, :1] - mean[:, 1:], np.maximum(variance, 1e-12)
+
     def moments(self, units: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation with the hyperparameters marginalised, each of shape (m,)."""
         mean, variance = self.predict(units)

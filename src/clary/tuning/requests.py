@@ -71,6 +71,12 @@ def final_value(
     return last_value(job, str(objective(spec, definition)["MetricName"]))
 
 
+def foretells(spec: Document) -> bool:
+    """Whether the study stops children by what is expected of them, and learns so from those that were stopped."""
+    config = spec["HyperParameterTuningJobConfig"]
+    return bool(config["Strategy"] == "Bayesian" and config.get("TrainingJobEarlyStoppingType") == "Auto")
+
+
 def max_resource(spec: Document, definition: Document) -> int:
     """Hyperband's MaxResource: as given, else the epochs among the static hyperparameters.
 

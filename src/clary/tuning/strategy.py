@@ -21,13 +21,15 @@ class Observation:
     """A child that has ended.
 
     `objective` is the last value it emitted and None when it emitted none; `curve` holds every value in order.
-    A `Stopped` child (early or by hand) counts with its last value, a `Failed` one without any.
+    A `Stopped` child (early or by hand) counts with its last value, a `Failed` one without any. `spread` is the
+    standard deviation by which the objective is uncertain beyond the noise that every child's has (see `forecast`).
     """
 
     values: Values
     objective: float | None
     curve: tuple[float, ...] = ()
     status: Status = "Completed"
+    spread: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

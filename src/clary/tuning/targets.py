@@ -15,6 +15,7 @@ FAILED_NOISE = 0.5
 KNEE = 2.0  # scales below the best, from where on the tail is softened
 MOST_GAP = 30.0
 FAR = 10.0
+MOST_SPREAD = 100.0
 LARGEST = 1e300
 
 
@@ -71,6 +72,8 @@ def prepare(space: Space, history: Sequence[Observation], *, maximize: bool) -> 
     bad = float(np.quantile(targets, 0.25)) if len(targets) else -1.0
     filled = np.array([bad if value is None else 0.0 for value in scores])
     filled[[value is not None for value in scores]] = targets
+    spreads = np.array([each.spread for each in history])
     extra = np.array([FAILED_NOISE if value is None else 0.0 for value in scores])
+    extra = np.where(extra == 0.0, np.minimum((spreads / transform.scale) ** 2, MOST_SPREAD), extra)
     mean = float(np.mean(filled)) if len(filled) else 0.0
     return Data(space.encode_all([each.values for each in history]), filled - mean, extra), transform, mean

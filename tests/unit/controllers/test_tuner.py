@@ -592,6 +592,49 @@ def test_the_median_rule_stops_a_bad_child_and_says_why(bench: Bench) -> None:
     assert bench.study().status == "Completed"
 
 
+def rising(final: float) -> list[float]:
+    """Nine values that come to `final`, with a little noise."""
+    return [final - 0.4 * 0.6**step + 0.002 * (-1) ** step for step in range(1, 10)]
+
+
+def test_a_bayesian_study_stops_what_is_not_worth_the_rest(bench: Bench) -> None:
+    """Long before the median rule has its five children."""
+    bench.create(jobs=6, parallel=1, Strategy="Bayesian", TrainingJobEarlyStoppingType="Auto")
+    for number, final in enumerate((0.80, 0.82, 0.78), start=1):
+        bench.step(2)
+        bench.end(number, *rising(final))
+    bench.step(2)
+    bench.say(4, rising(0.3)[0])
+    bench.step(2)
+    assert "looks" not in bench.children()[3]  # too early
+    bench.say(4, *rising(0.3)[1:5])
+    bench.step(4)
+    child = bench.children()[3]
+    assert child["status"] == "Stopped"
+    assert child["looks"] == [child["decision"]]
+    assert (child["decision"]["step"], child["decision"]["jobs"]) == (5, 3)
+    assert child["decision"]["threshold"] == pytest.approx(0.82, abs=0.03)
+    assert "not worth the rest" in child["decision"]["reason"]
+    bench.say(5, *rising(0.99)[:5])
+    bench.step(2)
+    child = bench.children()[4]
+    assert "decision" not in child and "is worth the rest" in child["looks"][0]["reason"]
+    before = bench.study()
+    bench.step()
+    assert bench.study() == before
+
+
+def test_the_model_does_not_stop_children_of_a_random_study(bench: Bench) -> None:
+    bench.create(jobs=6, parallel=1, TrainingJobEarlyStoppingType="Auto")
+    for number, final in enumerate((0.80, 0.82, 0.78), start=1):
+        bench.step(2)
+        bench.end(number, *rising(final))
+    bench.step(2)
+    bench.say(4, *rising(0.3)[:5])
+    bench.step(2)
+    assert not {"decision", "looks"} & set(bench.children()[3])
+
+
 def test_hyperband_stops_at_the_most_and_at_rungs(bench: Bench) -> None:
     bench.create(jobs=9, parallel=3, Strategy="Hyperband")
     for _ in range(60):
