@@ -48,8 +48,6 @@ def batch_put_metrics(context: Context, request: Request) -> Request:
         if index not in wrong
     ]
     context.store.append(points, once=True)
-    if points:
-        context.changed()
     return (
         {"Errors": [{"Code": code, "MetricIndex": index} for index, code in wrong.items()]} if wrong else {}
     )

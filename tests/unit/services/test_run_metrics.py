@@ -75,14 +75,11 @@ def get(context: Context, arn: str, **given: Any) -> Any:
 
 
 class TestPut:
-    def test_stores_the_points_under_the_components_name(
-        self, context: Context, component: Resource, changes: list[int]
-    ) -> None:
+    def test_stores_the_points_under_the_components_name(self, context: Context, component: Resource) -> None:
         assert put(context, datum(step=3), datum("Train:Loss %", math.inf), datum("lost", math.nan)) == {}
         assert list(context.store.points(SERIES, "loss")) == [Point(SERIES, "loss", 100.0, 1.0, 3)]
         assert context.store.points(SERIES, "Train:Loss %")[0].value == math.inf
         assert math.isnan(context.store.points(SERIES, "lost")[0].value)
-        assert changes == [1]
 
     def test_a_batch_sent_again_adds_nothing(self, context: Context, component: Resource) -> None:
         batch = [datum(step=step, value=step / 3) for step in range(10)]
@@ -105,10 +102,9 @@ class TestPut:
         }
         assert context.store.metrics(SERIES) == ("a", "c")
 
-    def test_a_batch_of_bad_points_changes_nothing(
-        self, context: Context, component: Resource, changes: list[int]
-    ) -> None:
-        assert len(put(context, datum(at=-1.0))["Errors"]) == 1
+    def test_no_controller_is_woken(self, context: Context, component: Resource, changes: list[int]) -> None:
+        """Metrics come by the thousand, and none of what they do hangs on them."""
+        put(context, datum())
         assert changes == []
 
     def test_there_is_a_limit_to_the_metrics_of_a_component(
