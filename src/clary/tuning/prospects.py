@@ -61,14 +61,10 @@ class Prospects:
         gain = scale * float(expected_improvement(mean[:, None], variance[:, None], np.zeros(len(mean)))[0])
         worth = WORTH * scale * self._noise()
         stop = gain < worth
+        words = "not worth the rest: less than" if stop else "worth the rest: at least"
         reason = (
-            f"at step {step} of {length} it is expected to come to {found.mean:.6g} (deviation {found.deviation:.2g}) "
-            f"and to beat the best job's {best:.6g} with a chance of {chance:.0%}, by {gain:.2g} on average, which is "
-            + (
-                f"not worth the rest: less than {worth:.2g}"
-                if stop
-                else f"worth the rest: at least {worth:.2g}"
-            )
+            f"at step {step} of {length} it is expected to come to {found.mean:.6g} +- {found.deviation:.2g}; "
+            f"a mean gain of {gain:.2g} over the best job's {best:.6g} (chance {chance:.0%}) is {words} {worth:.2g}"
         )
         return Decision(stop, step, float(curve[-1]), best, jobs, reason)
 

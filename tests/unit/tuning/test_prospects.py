@@ -48,7 +48,7 @@ def test_what_may_win_goes_on() -> None:
     model = known(0.0, 0.1, 0.15, 0.2, 0.95)
     decision = model.decide({"x": "0.5"}, curve(0.5, 9, 6))
     assert not decision.stop
-    assert "with a chance of" in decision.reason and "is worth the rest: at least" in decision.reason
+    assert "(chance " in decision.reason and "is worth the rest: at least" in decision.reason
 
 
 def test_a_child_where_the_best_one_is_gains_nothing() -> None:
