@@ -1,6 +1,6 @@
 """Evaluating a classifier: the published script's way against ours, on the same model and the same texts.
 
-    python bench/evaluate.py [--texts 240] [--repeats 3] [--threads 2] [--csv REVIEWS] [--json]
+    python bench/evaluate.py [--texts 120] [--repeats 3] [--threads 2] [--csv REVIEWS] [--json]
 
 The published way pads every text to 512 tokens and calls `Trainer.predict`, batches of 8; ours is `Encoder.classify`.
 Both take texts, so tokenisation is included; loading the model is not. Each repeat runs a part of the texts the
@@ -65,7 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--texts", type=int, default=240, help="of each kind [240]")
+    parser.add_argument("--texts", type=int, default=120, help="of each kind [120]")
     parser.add_argument("--repeats", type=int, default=3, help="[3]")
     parser.add_argument("--threads", type=int, default=0, help="[what torch takes]")
     parser.add_argument("--csv", type=Path, default=REVIEWS, help="the clothing reviews; made up if missing")
