@@ -99,10 +99,12 @@ class Encoder:
         self.labels = tuple(str(names[number]) for number in sorted(names))
         self.max_length = tokens.limit(tokenizer, model.config, asked=max_length)
         self._tokenizer = tokenizer
-        self._prepare(model.eval(), padding_free=padding_free)
+        self._prepare(
+            model.eval().float(), padding_free=padding_free
+        )  # it may have been saved in another type
 
     def _prepare(self, model: Any, *, padding_free: bool) -> None:
-        dtype = precision.DTYPES[self.precision]
+        dtype = precision.dtype(self.precision)
         self.advice = precision.advice(self.precision, self.device)
         why = weights.why_not_packed(model) if padding_free else "asked for"
         if why is None and self.device.type != "cpu":

@@ -10,6 +10,13 @@ Precision = Literal["fp32", "bf16", "auto"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "auto": torch.float32}
 
 
+def dtype(precision: Precision) -> torch.dtype:
+    """Raises ValueError."""
+    if precision not in DTYPES:
+        raise ValueError(f"precision: {', '.join(DTYPES)} expected, not {precision!r}")
+    return DTYPES[precision]
+
+
 def recommended(device: torch.device) -> Literal["fp32", "bf16"]:
     """bf16 where the hardware multiplies it faster than float32: AVX512-BF16, AMX, or a GPU that has it."""
     if device.type == "cuda":

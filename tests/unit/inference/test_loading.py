@@ -133,6 +133,17 @@ def test_faults_name_what_is_wrong(tmp_path):
         Encoder.load(folder)
 
 
+@pytest.mark.parametrize("padding_free", [True, False])
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_a_model_saved_in_bfloat16_runs_in_float32(family, padding_free, tmp_path):
+    model(family).to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer_for(family).save_pretrained(tmp_path)
+    rounded = model(family).to(torch.bfloat16).float()
+    right = Encoder(rounded, tokenizer_for(family), "classification", device="cpu").classify(TEXTS)
+    ours = Encoder.load(tmp_path, padding_free=padding_free, device="cpu")
+    np.testing.assert_allclose(ours.classify(TEXTS), right, atol=1e-5, rtol=0)
+
+
 def test_max_length_cuts(saved):
     short = Encoder.load(saved, max_length=8, device="cpu")
     assert short.max_length == 8
