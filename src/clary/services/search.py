@@ -16,7 +16,7 @@ from clary.errors import ValidationException
 from clary.services.operations import Context, operation
 from clary.services.search_paths import Property, find_property
 from clary.services.search_sources import SOURCES, Source
-from clary.services.search_terms import EVERYTHING, Group, read_expression
+from clary.services.search_terms import EVERYTHING, Condition, Group, read_expression
 from clary.store.base import Head
 
 Request = Mapping[str, Any]
@@ -96,35 +96,26 @@ def _source(request: Request) -> Source:
 
 
 def _find(context: Context, source: Source, condition: Group, order: _Order) -> list[tuple[Place, Head]]:
-    """What fulfils the condition, in order. What is quick to read is decided first, on all; the rest on who is left."""
+    """What fulfils the condition, in order. What is quick to read is decided first, the rest on who is left."""
     where, left = source.narrowed(context, condition)
-    quick = [each for each in left.members if source.is_quick(each.properties())]
-    slow = [each for each in left.members if each not in quick]
-    if left.any_of and slow:
-        quick, slow = [], [left]
-    first = Group(quick, any_of=left.any_of and bool(quick))
-    is_order_quick = source.is_quick([order.property])
+    steps: Sequence[Condition] = [left] if left.any_of else left.members
+    quick = [step for step in steps if source.is_quick(step.properties())]
+    slow = Group([step for step in steps if step not in quick])
     heads = context.store.heads(source.kind, where)
-    named = [*first.properties(), *([order.property] if is_order_quick else [])]
-    found = [
-        (order.place(document, head.name), head)
-        for head, document in zip(heads, source.heads(context, heads, named), strict=True)
-        if first.holds(document)
-    ]
-    if slow or not is_order_quick:
-        found = _look_closer(context, source, Group(slow), order, [head for _, head in found])
-    return sorted(found, key=lambda pair: pair[0], reverse=order.descending)
-
-
-def _look_closer(
-    context: Context, source: Source, condition: Group, order: _Order, heads: Sequence[Head]
-) -> list[tuple[Place, Head]]:
-    documents = source.documents(context, heads, [*condition.properties(), order.property])
-    return [
+    for step in [*quick, *([slow] if slow.members else [])]:
+        documents = source.look(context, heads, list(step.properties()))
+        heads = [
+            head
+            for head, document in zip(heads, documents, strict=True)
+            if document is not None and step.holds(document)
+        ]
+    documents = source.look(context, heads, [order.property])
+    places = [
         (order.place(document, head.name), head)
         for head, document in zip(heads, documents, strict=True)
-        if document is not None and condition.holds(document)
+        if document is not None
     ]
+    return sorted(places, key=lambda pair: pair[0], reverse=order.descending)
 
 
 def _first(found: Sequence[tuple[Place, Head]], token: str | None, made_for: str, order: _Order) -> int:

@@ -22,8 +22,8 @@ from clary.wire.models import service_model
 Document = dict[str, Any]
 Heads = Sequence[Head]
 
-# what every resource shows of its narrow columns, under the names that it has everywhere
-_HEADS = {"CreationTime": "created", "LastModifiedTime": "modified"}
+# what every resource shows of its narrow columns
+_TIMES = {"CreationTime": "created", "LastModifiedTime": "modified"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,19 @@ class Extra:
 class Source:
     """What Search finds of one kind.
 
-    `member` is the resource's name in a SearchRecord, `own` makes what the whole row tells, `extras` are read from
-    elsewhere. `narrow` gives the rows that a term is about, where there are links to find them by.
+    `member` is the resource's name in a SearchRecord. `columns` are its members that the narrow columns tell, `own`
+    makes what the whole row tells, `extras` are read from elsewhere. `narrow` gives the rows that a term is about,
+    where there are links to find them by. `folded`: a member that is compared without case, as the row's name is.
     """
 
     kind: str
     member: str
     shape_name: str
+    columns: Mapping[str, str]
     own: Callable[[Context, Resource], Mapping[str, Any]]
     extras: Mapping[str, Extra] = field(default_factory=dict)
     narrow: Callable[[Context, Term], Where | None] = lambda _context, _term: None
+    folded: str | None = None
 
     @property
     def shape(self) -> StructureShape:
@@ -57,6 +60,7 @@ class Source:
 
     def narrowed(self, context: Context, condition: Group) -> tuple[Where, Group]:
         """Where to look, and what is left to be decided: a term that a link answers needs no look at all."""
+        condition = condition.folded(self.folded) if self.folded else condition
         for term in () if condition.any_of else condition.members:
             if not isinstance(term, Term) or term.operator != "Equals":
                 continue
@@ -66,14 +70,16 @@ class Source:
 
     def is_quick(self, properties: Iterable[Property]) -> bool:
         """Whether these can be told without reading whole rows."""
-        return all(found.top in self.extras or found.top in _HEADS for found in properties)
+        return all(found.top in self.extras or found.top in self.columns for found in properties)
 
-    def heads(self, context: Context, heads: Heads, named: Iterable[Property]) -> Sequence[Document]:
-        """Documents of what is quick to read, for those properties of `named` that are."""
-        documents: list[Document] = [
-            {member: getattr(head, column) for member, column in _HEADS.items()} for head in heads
+    def look(self, context: Context, heads: Heads, named: Sequence[Property]) -> Sequence[Document | None]:
+        """Documents with what `named` needs, from the heads alone where they tell it."""
+        if not self.is_quick(named):
+            return self.documents(context, heads, named)
+        documents: list[Document | None] = [
+            {member: getattr(head, column) for member, column in self.columns.items()} for head in heads
         ]
-        self._add(context, heads, documents, list(named))
+        self._add(context, heads, documents, named)
         return documents
 
     def documents(
@@ -198,29 +204,56 @@ def _training_job(_context: Context, row: Resource) -> Mapping[str, Any]:
 
 TAGS = Extra(read_tags)
 
+
+def _columns(noun: str, *, has_status: bool = False) -> Mapping[str, str]:
+    """Which members of a resource are columns, from its name in its members' names."""
+    status = {f"{noun}Status": "status"} if has_status else {}
+    return {**_TIMES, f"{noun}Name": "name", f"{noun}Arn": "arn", **status}
+
+
 SOURCES: Mapping[str, Source] = {
-    "TrainingJob": Source(TRAINING_JOB.name, "TrainingJob", "TrainingJob", _training_job, {"Tags": TAGS}),
+    "TrainingJob": Source(
+        TRAINING_JOB.name,
+        "TrainingJob",
+        "TrainingJob",
+        _columns("TrainingJob", has_status=True),
+        _training_job,
+        {"Tags": TAGS},
+    ),
     "HyperParameterTuningJob": Source(
         TUNING_JOB.name,
         "HyperParameterTuningJob",
         "HyperParameterTuningJobSearchEntity",
+        _columns("HyperParameterTuningJob", has_status=True),
         tuning_describe.describe,
         {"Tags": TAGS},
     ),
-    "Experiment": Source(EXPERIMENT.name, "Experiment", "Experiment", _experiment, {"Tags": TAGS}),
+    "Experiment": Source(
+        EXPERIMENT.name,
+        "Experiment",
+        "Experiment",
+        _columns("Experiment"),
+        _experiment,
+        {"Tags": TAGS},
+        folded="ExperimentName",
+    ),
     "ExperimentTrial": Source(
         TRIAL.name,
         "Trial",
         "Trial",
+        _columns("Trial"),
         _trial,
         {"Tags": TAGS, "TrialComponentSummaries": Extra(read_components)},
+        folded="TrialName",
     ),
     "ExperimentTrialComponent": Source(
         COMPONENT.name,
         "TrialComponent",
         "TrialComponent",
+        _columns("TrialComponent"),
         _component,
         {"Tags": TAGS, "Metrics": Extra(read_metrics), "Parents": Extra(read_parents)},
         components_of,
+        folded="TrialComponentName",
     ),
 }

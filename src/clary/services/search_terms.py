@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -121,6 +121,10 @@ class Group:
         for member in self.members:
             yield from member.properties()
 
+    def folded(self, name: str) -> Group:
+        """The same with lower-case values of a property: for names that are compared without case."""
+        return replace(self, members=[_folded(member, name) for member in self.members])
+
 
 EVERYTHING = Group(())
 
@@ -232,6 +236,14 @@ def _spellings(value: Any) -> tuple[str, ...]:
             return (value,)
         return (value, inner) if isinstance(inner, str) else (value,)
     return (value,)
+
+
+def _folded(condition: Condition, name: str) -> Condition:
+    if isinstance(condition, Group):
+        return condition.folded(name)
+    if isinstance(condition, Term) and condition.property.top == name:
+        return replace(condition, text=condition.text.lower())
+    return condition
 
 
 def _count(expression: Request) -> int:

@@ -115,6 +115,23 @@ def test_conditions_on_what_lies_elsewhere_than_in_the_row(runs, condition, foun
     assert names(runs, condition, SortBy="TrialComponentName", SortOrder="Ascending") == found
 
 
+def test_names_are_compared_without_case_and_shown_as_they_were_given(context: Context) -> None:
+    ask(context, "CreateTrialComponent", TrialComponentName="Run-One")
+    for condition in (("Equals", "run-ONE"), ("Contains", "N-o"), ("In", "x,RUN-one")):
+        assert names(context, ("TrialComponentName", *condition)) == ["Run-One"]
+
+
+def test_one_of_several_conditions(runs: Context) -> None:
+    either = {
+        "Filters": [{"Name": "TrialComponentName", "Value": "R0"}, {"Name": "Parameters.lr", "Value": "0.5"}],
+        "Operator": "Or",
+    }
+    answer = ask(
+        runs, "Search", Resource="ExperimentTrialComponent", SearchExpression=either, SortBy="CreationTime"
+    )
+    assert [each["TrialComponent"]["TrialComponentName"] for each in answer["Results"]] == ["r5", "r0"]
+
+
 def test_a_result_is_whole(runs: Context) -> None:
     (result,) = find(runs, ("TrialComponentName", "Equals", "r1"))["Results"]
     component = result["TrialComponent"]
