@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -22,11 +23,9 @@ _POINTS = (
     .where(SERIES.c.name == bindparam("s"), SERIES.c.metric == bindparam("m"))
     .order_by(POINTS.c.at, POINTS.c.id)
 )
-_AT = select(POINTS.c.series_id, POINTS.c.at, POINTS.c.step, POINTS.c.value).where(
-    tuple_(POINTS.c.series_id, POINTS.c.at).in_(bindparam("moments", expanding=True))
-)
 _INSERT = insert(POINTS)
 _KEYS_AT_ONCE = 200
+_FEW = 10  # points in a batch of a client
 
 Held = dict[tuple[str, str], tuple[int, Tally]]
 """By series and metric: the number of the row and its tally."""
@@ -65,9 +64,16 @@ def _row(number: int, point: Point) -> dict[str, Any]:
 def _new_ones(connection: Connection, numbered: Sequence[tuple[int, Point]]) -> list[tuple[int, Point]]:
     moments = sorted({(number, float(point.at)) for number, point in numbered})
     there: set[tuple[int, float, int | None, float | None]] = set()
-    for first in range(0, len(moments), _KEYS_AT_ONCE):
-        rows = connection.execute(_AT, {"moments": moments[first : first + _KEYS_AT_ONCE]})
-        there |= {_identity(*row) for row in rows}
+    size = _FEW if len(moments) <= _FEW else _KEYS_AT_ONCE
+    for first in range(0, len(moments), size):
+        some = moments[first : first + size]
+        some += some[-1:] * (size - len(some))  # a statement of one length is made once
+        places = {
+            f"{name}{place}": value
+            for place, moment in enumerate(some)
+            for name, value in zip("sa", moment, strict=True)
+        }
+        there |= {_identity(*row) for row in connection.execute(_at(size), places)}
     fresh = []
     for number, point in numbered:
         identity = _identity(number, float(point.at), point.step, float(point.value))
@@ -75,6 +81,16 @@ def _new_ones(connection: Connection, numbered: Sequence[tuple[int, Point]]) -> 
             there.add(identity)
             fresh.append((number, point))
     return fresh
+
+
+@cache
+def _at(size: int) -> Select[Any]:
+    """Points of series `s0` at `a0`, of `s1` at `a1`, and so on."""
+    moments = (
+        (POINTS.c.series_id == bindparam(f"s{place}")) & (POINTS.c.at == bindparam(f"a{place}"))
+        for place in range(size)
+    )
+    return select(POINTS.c.series_id, POINTS.c.at, POINTS.c.step, POINTS.c.value).where(or_(*moments))
 
 
 def _identity(
