@@ -34,12 +34,13 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> View:
     x: View = {**axis, "field": "predicted", "title": "predicted"}
     x["axis"] = {**axis["axis"], "orient": "top", "labelAngle": _slant(names, cell)}
     place = {"x": x, "y": {**axis, "field": "label", "title": "label"}}
+    percentage = " and percentage" if classes <= WRITTEN else ""
     right = sum(matrix[n][n] for n in range(classes))
     return {
         "title": {
             "text": "What was called what",
             "subtitle": [
-                f"{right:,} of {examples:,} right; colour and percentage:",
+                f"{right:,} of {examples:,} right; colour{percentage}:",
                 "share of the label's examples",
             ],
         },

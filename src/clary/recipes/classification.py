@@ -19,7 +19,7 @@ from clary.recipes.labelled import Labelled, identities
 from clary.recipes.measures import BINS, Floats, Measured, measure
 from clary.recipes.report import Example, Row, interval, percent
 from clary.recipes.running import Classified
-from clary.recipes.slicing import LABEL, Slice, measure_slices, slice_columns
+from clary.recipes.slicing import LABEL, MOST, Slice, measure_slices, slice_columns
 
 TASK = "text-classification"
 CUT = 500  # characters of a text that predictions and report keep
@@ -217,12 +217,21 @@ def _charts(
     return {
         "confusion_matrix": confusion(measured.confusion.tolist(), names),
         "calibration": calibration(bins(examples, probabilities), subtitle=said),
-        "slices": slices([part_of(each) for each in parts], whole=whole, metric="accuracy"),
+        "slices": slices(parts_of(parts), whole=whole, metric="accuracy"),
     }
 
 
-def part_of(each: Slice) -> Part:
-    return Part(each.column, each.value, each.examples, each.figure, each.low, each.high)
+def parts_of(found: Sequence[Slice]) -> list[Part]:
+    """The slices as the chart has them: of a column with more than MOST values the worst."""
+    parts = []
+    for column in dict.fromkeys(each.column for each in found):
+        chosen = [each for each in found if each.column == column]
+        name = column
+        if len(chosen) > MOST:
+            name = f"{column}: the {MOST} worst of {len(chosen)}"
+            chosen = sorted(chosen, key=lambda each: each.figure)[:MOST]
+        parts += [Part(name, each.value, each.examples, each.figure, each.low, each.high) for each in chosen]
+    return parts
 
 
 def bins(examples: Labelled, probabilities: Floats) -> list[Bin]:

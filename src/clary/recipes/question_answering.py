@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clary.analytics.slices import slices
 from clary.recipes.answering import Answer
-from clary.recipes.classification import HARDEST, SHOWN, cut, part_of
+from clary.recipes.classification import HARDEST, SHOWN, cut, parts_of
 from clary.recipes.evaluation import VERSION, Evaluation
 from clary.recipes.intervals import Bootstrap, Measure
 from clary.recipes.labelled import identities
@@ -60,7 +60,7 @@ def evaluate_answers(
         "notes": list(_notes(questions, metrics)),
         **facts,
     }
-    view = slices([part_of(each) for each in parts], whole=metrics["f1"].value, metric="F1")
+    view = slices(parts_of(parts), whole=metrics["f1"].value, metric="F1")
     return Evaluation(
         headline=_headline(metrics, questions),
         document=document,

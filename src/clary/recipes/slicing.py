@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ PARTS = 4  # of a numeric column, equally full as far as its values allow
 MOST = 12  # values of a column that get a slice of their own
 LENGTH, LABEL = "text length", "label"
 OTHER, MISSING = "(other)", "(missing)"
+_DIGITS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,13 @@ def _ends(low: float, high: float) -> str:
 
 
 def _ordered(values: Sequence[str]) -> list[str]:
-    """Ranges by their lower end, whole numbers by size, names by the alphabet; what is missing or other, last."""
+    """Ranges by their lower end, numbers by size, names as people sort them (item 2 before item 10); what is missing
+    or other, last.
+    """
 
-    def key(value: str) -> tuple[bool, bool, float, str]:
+    def key(value: str) -> tuple[bool, bool, float, list[str | int]]:
         number = _number(value.split(" ")[0])
-        return value in {OTHER, MISSING}, number is None, number or 0.0, value
+        pieces = [int(each) if n % 2 else each for n, each in enumerate(_DIGITS.split(value))]
+        return value in {OTHER, MISSING}, number is None, number or 0.0, pieces
 
     return sorted(set(values), key=key)

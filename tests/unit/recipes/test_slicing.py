@@ -65,6 +65,11 @@ def test_ranges_stand_in_order_of_size() -> None:
     assert [each.value for each in found] == ["2 to 9 words", "10 to 89 words", "90 to 110 words", MISSING]
 
 
+def test_names_stand_as_people_sort_them() -> None:
+    found = measure_slices({"c": ["item 10", "b", "item 2", OTHER]}, np.ones(4), Bootstrap(5))
+    assert [each.value for each in found] == ["b", "item 2", "item 10", OTHER]
+
+
 def test_a_column_that_is_not_there() -> None:
     with pytest.raises(CannotEvaluate, match=r"a.csv, line 2: no column 'd' \(--slice-by\); there are 'c'"):
         check_columns(rows("c", ["x"]), ["d"])
