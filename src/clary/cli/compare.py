@@ -43,8 +43,9 @@ def compare_command(
 ) -> None:
     """Compare runs: a leaderboard, paired tests against the leader, and in what the runs differ.
 
-    A RUN is a job, a trial component, an evaluation's s3:// URI, or a folder that holds an evaluation.json. A single
-    name may be an experiment: all its runs.
+    A RUN is a job, a trial component, an evaluation's s3:// URI, or a folder that holds an evaluation.json. A model's
+    training job stands for the newest evaluation of the model. A single name is an experiment or a tuning job: all its
+    runs.
 
     Whether a lead is real is told where the runs' predictions on the same examples are known: a processing job that
     ran clary.recipes.evaluate leaves them.
@@ -61,11 +62,13 @@ def compare_command(
         click.echo(json.dumps(document(comparison, notes), indent=1))
         return
     from rich.console import Console
+    from rich.text import Text
 
     # a file or a pipe has no width of its own
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH)
+    is_seen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if is_seen else PIPED_WIDTH)
     for part in table(comparison, notes):
-        console.print(part, highlight=False)
+        console.print(part, highlight=False, soft_wrap=not is_seen and isinstance(part, Text))
     if output is not None:
         click.echo(output)
 
@@ -135,9 +138,7 @@ def _read(reader: Runs, names: Sequence[str], metric: str | None) -> Sequence[Ru
         raise click.ClickException(f"named twice: {', '.join(repeated)}")
     if len(names) > 1:
         return [reader.read(name) for name in names]
-    if not reader.is_experiment(names[0]):
-        raise click.ClickException(f"{names[0]!r} is no experiment: name two runs or more, or one experiment")
-    return reader.of_experiment(names[0], metric)
+    return reader.of_experiment(reader.experiment(names[0]), metric)
 
 
 def _compare(runs: Sequence[Run], metric: str | None) -> Comparison:

@@ -1,7 +1,8 @@
 """Evaluations as `clary.recipes.evaluate` leaves them: figures with intervals, and a prediction for each example.
 
 `evaluation.json` gives the figures; any with `{"..._metrics": {name: {"value": number}}}` in it will do, which is what
-SageMaker's own evaluation steps write. `predictions.parquet` gives what paired tests need.
+SageMaker's own evaluation steps write, and so will what `Trainer.evaluate` returns. `predictions.parquet` gives what
+paired tests need.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ TABLE = "predictions.parquet"
 
 # columns of the table that are a metric's value of each example, and the metric
 MEANS = {"loss": "log_loss", "exact_match": "exact_match", "f1": "f1"}
+
+
+# what else a Trainer's figures hold
+UNCOMPARED = frozenset({"epoch", "version"})
+TIMES = ("_runtime", "_per_second", "_time")
 
 
 class Unreadable(Exception):
@@ -102,18 +108,43 @@ def read_evaluation(place: Place) -> Evaluation | None:
 
 
 def _figures(document: Any) -> Iterator[tuple[str, Figure]]:
-    """Every `{"value": number}` under its own name, however deep: `metrics`, `binary_classification_metrics`, ..."""
+    """Every figure of `metrics`, `binary_classification_metrics` and the like; in a file that has none of these the
+    plain numbers, which is what `json.dump(trainer.evaluate(), file)` leaves."""
     if not isinstance(document, Mapping):
         return
+    groups = [each for name, each in document.items() if _is_group(name) and isinstance(each, Mapping)]
+    if not groups:
+        yield from _plain(document)
+    for group in groups:
+        for name, entry in group.items():
+            if isinstance(entry, Mapping) and (value := _number(entry.get("value"))) is not None:
+                yield name, Figure(value, *_bounds(entry.get("interval")))
+            elif (value := _number(entry)) is not None:
+                yield name, Figure(value)
+
+
+def _is_group(name: str) -> bool:
+    return name == "metrics" or name.endswith("_metrics")
+
+
+def _plain(document: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """Figures of quality; how long it took is none. A Trainer's `eval_accuracy` is others' `accuracy`."""
     for name, entry in document.items():
-        if not isinstance(entry, Mapping):
-            continue
-        value = entry.get("value")
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            low, high = entry.get("interval") or (None, None)
-            yield name, Figure(float(value), low, high)
-        elif name == "metrics" or name.endswith("_metrics"):
-            yield from _figures(entry)
+        value = _number(entry)
+        if value is not None and name not in UNCOMPARED and not name.endswith(TIMES):
+            yield name.removeprefix("eval_"), Figure(value)
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
+
+
+def _bounds(interval: Any) -> tuple[float | None, float | None]:
+    if not isinstance(interval, list) or len(interval) != 2:
+        return None, None
+    low, high = map(_number, interval)
+    return (None, None) if low is None or high is None else (low, high)
 
 
 def _predictions(table: bytes) -> Predictions:

@@ -1,35 +1,42 @@
-"""What is known of a run, read through the public API: its metrics, its evaluation, and what it was made from.
+"""Finds runs through the public API, with their metrics, their evaluation, and what they were made from.
 
-A run is named by a trial component, by the job that made it, by an evaluation's S3 URI, or by a folder that holds one.
+A run is named by a job, a trial component, an evaluation's S3 URI, or a folder that holds one. A model is a run
+together with the newest evaluation of it, whichever of the two jobs is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from clary.analytics.comparison import Figure, Run
-from clary.client.archives import file_digests
+from clary.analytics.comparison import Figure, Run, common_metric, lower_is_better
 from clary.client.evaluations import Evaluation, Folder, Prefix, read_evaluation
+from clary.client.facts import MODEL, Component, facts_of, facts_of_evaluation, model_inputs
 
 JOB_SUFFIXES = ("-aws-training-job", "-aws-processing-job", "-aws-tuning-job", "-aws-transform-job")
-MODEL = "SageMaker.ModelArtifact"
-SOURCE = "sagemaker_submit_directory"
-# where a job's program and its results lie is different for every job, and says nothing about the run
-UNTOLD = frozenset({"sagemaker_job_name", SOURCE, MODEL})
-CODE_INPUTS = frozenset({"code", "sm_drivers", "entrypoint"})
-MOST_OBJECTS = 1000
-MOST_CODE_BYTES = 64 * 1024 * 1024
+TUNING_SUFFIX = "-aws-tuning-job"
 MOST_FOUND = 20
+MOST_READ = 60
+MOST_NAMED = 5
+UNFOUND = frozenset({"ResourceNotFound", "ValidationException"})
 
 
 class UnknownRun(Exception):
     """There is no run of that name; the message says what there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A run, and the component of the training job whose model it evaluates, if it is an evaluation of one."""
+
+    run: Run
+    evaluates: str | None = None
 
 
 @dataclass(slots=True)
@@ -47,130 +54,171 @@ class Runs:
         folder = Path(name)
         if folder.is_dir():
             return self._evaluated(name, read_evaluation(Folder(folder)))
-        return self.read_component(name, self._component(name))
+        run = self._record(name, self._component(name)).run
+        if not run.figures:
+            self._note(f"{name} has no metrics, and no evaluation.json among its outputs")
+        return run
 
-    def read_component(self, name: str, component: Mapping[str, Any]) -> Run:
-        """`component` as DescribeTrialComponent or Search gives it."""
-        figures = {each["MetricName"]: Figure(each["Last"]) for each in component.get("Metrics", ())}
-        evaluation = self._evaluation(component)
-        if evaluation is None:
-            return Run(name, figures, dict(self._facts(component)))
-        self._note(evaluation)
-        return Run(
-            name, {**evaluation.figures, **figures}, dict(self._facts(component)), evaluation.predictions
-        )
+    def of_experiment(self, name: str, metric: str | None) -> list[Run]:
+        """The runs of an experiment that have figures: the newest, or the best by `metric`.
 
-    def of_experiment(self, experiment: str, metric: str | None) -> list[Run]:
-        """The runs of an experiment: the best by `metric`, or the newest where none is named. Raises UnknownRun."""
-        order = {"SortBy": f"Metrics.{metric}.Last"} if metric else {"SortBy": "CreationTime"}
-        found = self._search(
-            [{"Name": "Parents.ExperimentName", "Operator": "Equals", "Value": experiment}], **order
-        )
-        if not found:
-            raise UnknownRun(f"there is no experiment {experiment!r}, or it has no runs")
-        return [self.read_component(each["TrialComponentName"], each) for each in found[:MOST_FOUND]]
+        An evaluation of a model that is a run of the experiment itself is told with the model. Raises UnknownRun.
+        """
+        order = {"SortBy": "CreationTime"}
+        if metric:
+            ascending = "Ascending" if lower_is_better(metric) else "Descending"
+            order = {"SortBy": f"Metrics.{metric}.Last", "SortOrder": ascending}
+        filters = [{"Name": "Parents.ExperimentName", "Operator": "Equals", "Value": name}]
+        found = self._search(filters, **order)
+        before = len(self.notes)
+        records = [self._record(shown(each), each) for each in found[:MOST_READ]]
+        listed = {each["TrialComponentName"] for each in found}
+        runs = [each.run for each in records if each.run.figures and each.evaluates not in listed]
+        if not runs:
+            raise UnknownRun(f"experiment {name!r} has no runs with metrics or an evaluation")
+        kept = self._comparable(runs, metric)
+        if len(kept) > MOST_FOUND or len(found) > MOST_READ:
+            how = "first" if metric else "newest"
+            self.notes.insert(before, f"the experiment has more runs: its {how} {MOST_FOUND} are compared")
+        return kept[:MOST_FOUND]
 
-    def is_experiment(self, name: str) -> bool:
-        try:
-            self.sagemaker.describe_experiment(ExperimentName=name)
-        except ClientError:
-            return False
-        return True
+    def experiment(self, name: str) -> str:
+        """The name of the experiment that `name` means: its own, or a tuning job's. Raises UnknownRun."""
+        for candidate in (name, f"{name}{TUNING_SUFFIX}"):
+            try:
+                self.sagemaker.describe_experiment(ExperimentName=candidate)
+            except ClientError as refusal:
+                if refusal.response["Error"]["Code"] not in UNFOUND:
+                    raise
+            else:
+                return candidate
+        found = self.sagemaker.list_experiments(MaxResults=MOST_NAMED)["ExperimentSummaries"]
+        known = ", ".join(each["ExperimentName"] for each in found)
+        there = f"there are: {known}" if known else "there is none"
+        raise UnknownRun(f"{name!r} is no experiment ({there}): name two runs or more, or one experiment")
 
-    def _evaluated(self, name: str, evaluation: Evaluation | None) -> Run:
-        if evaluation is None:
-            raise UnknownRun(f"{name} holds no evaluation.json")
-        self._note(evaluation)
-        return Run(name, evaluation.figures, {}, evaluation.predictions)
+    # -- what is found
 
-    def _note(self, evaluation: Evaluation) -> None:
-        if evaluation.note and evaluation.note not in self.notes:
-            self.notes.append(evaluation.note)
+    def _comparable(self, runs: list[Run], metric: str | None) -> list[Run]:
+        """Those that have the metric, or the metric that most have."""
+        metric = metric or common_metric(runs)
+        if metric is None:
+            counted = Counter(name for run in runs for name in run.figures)
+            metric = counted.most_common(1)[0][0]
+            best = [run for run in runs if metric in run.figures]
+            metric = common_metric(best) or metric
+        kept = [run for run in runs if metric in run.figures]
+        without = [run.name for run in runs if metric not in run.figures]
+        if kept and without:
+            self._note(f"left out, for they have no {metric}: {', '.join(without)}")
+        return kept or runs
 
     def _component(self, name: str) -> Any:
-        for candidate in (name, *(f"{name}{suffix}" for suffix in JOB_SUFFIXES)):
-            try:
-                return self.sagemaker.describe_trial_component(TrialComponentName=candidate)
-            except ClientError as refusal:
-                if refusal.response["Error"]["Code"] not in {"ResourceNotFound", "ValidationException"}:
-                    raise
-        found = self.sagemaker.list_trial_components(MaxResults=5)["TrialComponentSummaries"]
-        newest = ", ".join(each["TrialComponentName"] for each in found)
-        known = f"the newest here: {newest}" if found else "there is none at all"
-        raise UnknownRun(f"there is no run {name!r}; {known}")
+        """By its own name, or by that of its job: a name that was used again means the newest job."""
+        try:
+            return self.sagemaker.describe_trial_component(TrialComponentName=name)
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] not in UNFOUND:
+                raise
+        ending = f"-job/{name.lower()}"
+        found = self._search([{"Name": "Source.SourceArn", "Operator": "Contains", "Value": ending}])
+        for each in found:
+            if each["Source"]["SourceArn"].lower().endswith(ending):
+                return each
+        raise UnknownRun(f"there is no run {name!r}; {self._known(name)}")
+
+    def _known(self, name: str) -> str:
+        found = self.sagemaker.list_trial_components(MaxResults=100)["TrialComponentSummaries"]
+        names = list(dict.fromkeys(shown(each) for each in found))
+        if not names:
+            return "there is none at all"
+        close = get_close_matches(name, names, MOST_NAMED)
+        return f"is it {', '.join(close)}?" if close else f"the newest here: {', '.join(names[:MOST_NAMED])}"
 
     def _search(self, filters: Sequence[Mapping[str, str]], **order: str) -> list[Any]:
         answer = self.sagemaker.search(
             Resource="ExperimentTrialComponent",
             SearchExpression={"Filters": filters},
             MaxResults=100,
-            **order,
+            **{"SortBy": "CreationTime", **order},
         )
         return [each["TrialComponent"] for each in answer["Results"]]
 
-    # -- evaluations
+    # -- a run, a model and its evaluation taken together
 
-    def _evaluation(self, component: Mapping[str, Any]) -> Evaluation | None:
-        """Its own, or the newest that a processing job made of its model."""
+    def _record(self, name: str, component: Component) -> _Record:
+        """`component` as DescribeTrialComponent or Search gives it."""
         own = self._among(component)
-        model = component.get("OutputArtifacts", {}).get(MODEL, {}).get("Value")
-        if own or not model:
-            return own
-        using = self._search(
-            [{"Name": "InputArtifacts", "Operator": "Contains", "Value": model}], SortBy="CreationTime"
-        )
-        return next((found for each in using if (found := self._among(each))), None)
+        if own is not None:
+            maker = self._maker(component)
+            record = _Record(self._evaluated(name, own))
+            if maker is None:
+                return self._with(record, component, facts_of(component, self.s3))
+            record = replace(record, evaluates=maker["TrialComponentName"])
+            return self._with(record, component, self._facts_of_both(maker, component))
+        evaluator, found = self._evaluator(component)
+        record = _Record(self._evaluated(name, found) if found else Run(name, {}))
+        if evaluator is None:
+            return self._with(record, component, facts_of(component, self.s3))
+        return self._with(record, component, self._facts_of_both(component, evaluator))
 
-    def _among(self, component: Mapping[str, Any]) -> Evaluation | None:
+    def _with(self, record: _Record, component: Component, facts: Mapping[str, str]) -> _Record:
+        """What the evaluation says counts, not what the log said of a metric of the same name."""
+        logged = {each["MetricName"]: Figure(each["Last"]) for each in component.get("Metrics", ())}
+        run = replace(record.run, figures={**logged, **record.run.figures}, facts=facts)
+        return replace(record, run=run)
+
+    def _facts_of_both(self, maker: Component, evaluator: Component) -> dict[str, str]:
+        told = facts_of_evaluation(evaluator, self.s3, model=_model(maker))
+        return {**facts_of(maker, self.s3), **told}
+
+    def _evaluated(self, name: str, evaluation: Evaluation | None) -> Run:
+        if evaluation is None:
+            raise UnknownRun(f"{name} holds no evaluation.json")
+        if evaluation.note:
+            self._note(evaluation.note)
+        return Run(name, evaluation.figures, {}, evaluation.predictions)
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _maker(self, component: Component) -> Component | None:
+        """Of an evaluation: the component of the job that made the model."""
+        for uri in model_inputs(component):
+            found = self._search([{"Name": "OutputArtifacts", "Operator": "Contains", "Value": uri}])
+            for each in found:
+                if _model(each) == uri:
+                    return each  # type: ignore[no-any-return]
+        return None
+
+    def _evaluator(self, component: Component) -> tuple[Component | None, Evaluation | None]:
+        """Of a model: the newest evaluation of it, and the component of the job that made that."""
+        model = _model(component)
+        if model is None:
+            return None, None
+        for each in self._search([{"Name": "InputArtifacts", "Operator": "Contains", "Value": model}]):
+            if model in model_inputs(each) and (found := self._among(each)):
+                return each, found
+        return None, None
+
+    def _among(self, component: Component) -> Evaluation | None:
         for key, artifact in component.get("OutputArtifacts", {}).items():
             uri = artifact["Value"]
             if key != MODEL and uri.startswith("s3://") and (found := read_evaluation(Prefix(self.s3, uri))):
                 return found
         return None
 
-    # -- what it was made from
 
-    def _facts(self, component: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        parameters = component.get("Parameters", {})
-        for name, value in parameters.items():
-            if name not in UNTOLD:
-                yield name, _said(value)
-        for name, artifact in component.get("InputArtifacts", {}).items():
-            uri = artifact["Value"]
-            if name not in CODE_INPUTS:
-                yield f"data: {name}" if uri.startswith("s3://") else name, self._content(uri)
-        source = _said(parameters.get(SOURCE, {})).strip('"')
-        if source.startswith("s3://"):
-            for path, digest in self._code(source).items():
-                yield f"code: {path}", digest
-
-    def _content(self, uri: str) -> str:
-        """What lies at a URI, told by its content: the SDKs put the same data elsewhere for every job."""
-        if not uri.startswith("s3://"):
-            return uri
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        try:
-            answer = self.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=MOST_OBJECTS)
-        except ClientError:
-            return uri
-        objects = answer.get("Contents", [])
-        if not objects or answer.get("IsTruncated"):
-            return uri
-        known = sorted((each["Key"].removeprefix(key), each["ETag"], each["Size"]) for each in objects)
-        size = sum(each["Size"] for each in objects)
-        files = "1 file" if len(objects) == 1 else f"{len(objects)} files"
-        return f"{files}, {size:,} bytes, {sha256(repr(known).encode()).hexdigest()[:8]}"
-
-    def _code(self, uri: str) -> Mapping[str, str]:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        try:
-            answer = self.s3.get_object(Bucket=bucket, Key=key)
-        except ClientError:
-            return {}
-        with answer["Body"] as body:
-            return file_digests(body.read()) if answer["ContentLength"] <= MOST_CODE_BYTES else {}
+def shown(component: Component) -> str:
+    """The name by which people know it: its job's, where it has one. `component` may be a summary."""
+    name = str(component["TrialComponentName"])
+    for suffix in JOB_SUFFIXES:
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name
 
 
-def _said(value: Mapping[str, Any]) -> str:
-    number = value.get("NumberValue")
-    return f"{number:.10g}" if number is not None else str(value.get("StringValue", ""))
+def _model(component: Component) -> str | None:
+    uri = component.get("OutputArtifacts", {}).get(MODEL, {}).get("Value")
+    return str(uri) if uri else None

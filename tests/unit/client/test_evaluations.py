@@ -45,6 +45,26 @@ def test_what_sagemakers_pipelines_write_is_read_too(tmp_path):
     assert list(found.figures) == ["accuracy"]
 
 
+def test_what_a_trainer_returns_is_read_too(tmp_path):
+    document = {
+        "eval_loss": 0.4,
+        "eval_accuracy": 0.8,
+        "eval_runtime": 12.5,
+        "eval_samples_per_second": 80.0,
+        "epoch": 3.0,
+        "predicted": [0, 1],
+        "done": True,
+    }
+    found = read_evaluation(write(tmp_path, document))
+    assert {name: each.value for name, each in found.figures.items()} == {"loss": 0.4, "accuracy": 0.8}
+
+
+@pytest.mark.parametrize("interval", [[0.1], "wide", [None, 0.2], ["a", "b"], 3, {"low": 1}])
+def test_an_interval_that_is_none_is_left_out(tmp_path, interval):
+    found = read_evaluation(write(tmp_path, {"metrics": {"f1": {"value": 0.5, "interval": interval}}}))
+    assert (found.figures["f1"].low, found.figures["f1"].high) == (None, None)
+
+
 def test_predictions_of_a_classifier(tmp_path):
     place = write(
         tmp_path,
