@@ -281,3 +281,24 @@ def test_what_has_nothing_to_compare_is_left_out_of_an_experiment(films: ServerP
     assert document["metric"] == "bleu"
     assert {run["name"] for run in document["runs"]} == {"mixed-one", "mixed-two"}
     assert document["notes"] == ["left out, for they have no bleu: mixed-other"]
+
+
+def test_different_data_are_told(films: ServerProcess, tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    for name, first in (("one", 0), ("two", 100)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "evaluation.json").write_text('{"metrics": {"accuracy": {"value": 0.5}}}')
+        rows = range(first, first + 300)
+        table = {
+            "example": [str(row) for row in rows],
+            "label": [str(row % 2) for row in rows],
+            "predicted": [str(row // 2 % 2) for row in rows],
+        }
+        pyarrow.parquet.write_table(pyarrow.table(table), folder / "predictions.parquet")
+    document = json.loads(clary(films, str(tmp_path / "one"), str(tmp_path / "two"), "--json").stdout)
+    assert document["findings"][0]["examples"] == 200
+    [note] = document["notes"]
+    assert note.endswith("on 300: the test is of the 200 that both have, the figures are of all")

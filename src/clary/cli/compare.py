@@ -55,7 +55,7 @@ def compare_command(
     with _reader(home) as reader:
         found = _read(reader, runs, metric)
         comparison = _compare(found, metric)
-    notes = tuple(reader.notes)
+    notes = (*reader.notes, *_uneven(comparison))
     if output is not None:
         _write(output, comparison, notes)
     if as_json:
@@ -150,6 +150,21 @@ def _compare(runs: Sequence[Run], metric: str | None) -> Comparison:
         return compare(runs, chosen, np.random.default_rng(SEED))
     except ValueError as problem:
         raise click.ClickException(str(problem)) from None
+
+
+def _uneven(comparison: Comparison) -> Iterator[str]:
+    """Where two runs were evaluated on different data, their figures are not of the same examples as their test."""
+    sizes = {run.name: len(run.predictions.examples) for run in comparison.runs if run.predictions}
+    for finding in comparison.findings:
+        if finding.difference is None:
+            continue
+        leader, other = sizes[finding.leader], sizes[finding.other]
+        both = finding.difference.examples
+        if both < max(leader, other):
+            yield (
+                f"{finding.leader} was evaluated on {leader:,} examples and {finding.other} on {other:,}: "
+                f"the test is of the {both:,} that both have, the figures are of all"
+            )
 
 
 def _write(path: Path, comparison: Comparison, notes: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ TUNING_SUFFIX = "-aws-tuning-job"
 MOST_FOUND = 20
 MOST_READ = 60
 MOST_NAMED = 5
+MOST_FILTERS = 20  # of one Search
 UNFOUND = frozenset({"ResourceNotFound", "ValidationException"})
 
 
@@ -46,6 +47,8 @@ class Runs:
     sagemaker: Any
     s3: Any
     notes: list[str] = field(default_factory=list)
+    # by the URI of a model: the components of jobs that read it, the newest first
+    _readers: dict[str, list[Component]] = field(default_factory=dict)
 
     def read(self, name: str) -> Run:
         """Raises UnknownRun; evaluations.Unreadable."""
@@ -68,9 +71,9 @@ class Runs:
         if metric:
             ascending = "Ascending" if lower_is_better(metric) else "Descending"
             order = {"SortBy": f"Metrics.{metric}.Last", "SortOrder": ascending}
-        filters = [{"Name": "Parents.ExperimentName", "Operator": "Equals", "Value": name}]
-        found = self._search(filters, **order)
+        found = self._search([_is("Parents.ExperimentName", "Equals", name)], **order)
         before = len(self.notes)
+        self._find_readers([model for each in found[:MOST_READ] if (model := _model(each))])
         records = [self._record(shown(each), each) for each in found[:MOST_READ]]
         listed = {each["TrialComponentName"] for each in found}
         runs = [each.run for each in records if each.run.figures and each.evaluates not in listed]
@@ -121,7 +124,7 @@ class Runs:
             if refusal.response["Error"]["Code"] not in UNFOUND:
                 raise
         ending = f"-job/{name.lower()}"
-        found = self._search([{"Name": "Source.SourceArn", "Operator": "Contains", "Value": ending}])
+        found = self._search([_is("Source.SourceArn", "Contains", ending)])
         for each in found:
             if each["Source"]["SourceArn"].lower().endswith(ending):
                 return each
@@ -136,9 +139,10 @@ class Runs:
         return f"is it {', '.join(close)}?" if close else f"the newest here: {', '.join(names[:MOST_NAMED])}"
 
     def _search(self, filters: Sequence[Mapping[str, str]], **order: str) -> list[Any]:
+        """Components to which any of the filters applies, the newest first unless said."""
         answer = self.sagemaker.search(
             Resource="ExperimentTrialComponent",
-            SearchExpression={"Filters": filters},
+            SearchExpression={"Filters": filters, "Operator": "Or"},
             MaxResults=100,
             **{"SortBy": "CreationTime", **order},
         )
@@ -186,8 +190,7 @@ class Runs:
     def _maker(self, component: Component) -> Component | None:
         """Of an evaluation: the component of the job that made the model."""
         for uri in model_inputs(component):
-            found = self._search([{"Name": "OutputArtifacts", "Operator": "Contains", "Value": uri}])
-            for each in found:
+            for each in self._search([_is("OutputArtifacts", "Contains", uri)]):
                 if _model(each) == uri:
                     return each  # type: ignore[no-any-return]
         return None
@@ -197,10 +200,19 @@ class Runs:
         model = _model(component)
         if model is None:
             return None, None
-        for each in self._search([{"Name": "InputArtifacts", "Operator": "Contains", "Value": model}]):
-            if model in model_inputs(each) and (found := self._among(each)):
+        if model not in self._readers:
+            self._find_readers([model])
+        for each in self._readers[model]:
+            if found := self._among(each):
                 return each, found
         return None, None
+
+    def _find_readers(self, models: Sequence[str]) -> None:
+        for first in range(0, len(models), MOST_FILTERS):
+            asked = models[first : first + MOST_FILTERS]
+            found = self._search([_is("InputArtifacts", "Contains", model) for model in asked])
+            for model in asked:
+                self._readers[model] = [each for each in found if model in model_inputs(each)]
 
     def _among(self, component: Component) -> Evaluation | None:
         for key, artifact in component.get("OutputArtifacts", {}).items():
@@ -217,6 +229,10 @@ def shown(component: Component) -> str:
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     return name
+
+
+def _is(name: str, operator: str, value: str) -> dict[str, str]:
+    return {"Name": name, "Operator": operator, "Value": value}
 
 
 def _model(component: Component) -> str | None:
