@@ -120,29 +120,35 @@ class Family:
 
     def forecasts(self, curves: Sequence[Sequence[float]], units: Floats) -> list[Forecast | None]:
         """Of each curve, as `forecast`; `units` has shape (curves, width)."""
-        found: list[Forecast | None] = []
+        scaled = [
+            (np.asarray(curve[: self.length], dtype=float) - self.centre) / self.scale for curve in curves
+        ]
+        told = [n for n, values in enumerate(scaled) if _in_reach(values)]
+        found: list[Forecast | None] = [None] * len(scaled)
+        if not told:
+            return found
+        truth, _ = self._ends(self.finished)
+        means, deviations = self._ends([scaled[n] for n in told])
         earned: dict[int, tuple[float, Gains]] = {}
-        for curve, unit in zip(curves, units, strict=True):
-            values = (np.asarray(curve[: self.length], dtype=float) - self.centre) / self.scale
-            fit = values[np.isfinite(values)]
-            if not len(fit) or np.max(np.abs(fit)) > FARTHEST:
-                found.append(None)
-                continue
-            step = len(values)
+        for n, mean, deviation in zip(told, means, deviations, strict=True):
+            values, step = scaled[n], len(scaled[n])
             if step not in earned:
-                earned[step] = (self._missed(step), self._gains(step))
-            mean, deviation = self._surer(values, unit, *earned[step])
-            found.append(Forecast(self.centre + self.scale * mean, self.scale * deviation))
+                earned[step] = (self._missed(step, truth), self._gains(step, truth))
+            wider, gains = earned[step]
+            own = (float(mean), float(deviation) * wider)
+            mean, deviation = self._surer(values, own, gains, units[n])
+            found[n] = Forecast(self.centre + self.scale * mean, self.scale * deviation)
         return found
 
-    def _surer(self, values: Floats, unit: Floats, wider: float, gains: Gains) -> tuple[float, float]:
-        means, deviations = self._ends([values])
-        mean, deviation = float(means[0]), float(deviations[0]) * wider
+    def _surer(
+        self, values: Floats, own: tuple[float, float], gains: Gains, unit: Floats
+    ) -> tuple[float, float]:
+        """Mean and deviation: `own`, from the curve's shape, or what neighbours gained, whichever is narrower."""
         if len(values) < EVEN * self.length and np.isfinite(values[-1]):
             gain, doubt = gains.at(unit)
-            if doubt < deviation:
+            if doubt < own[1]:
                 return _level(values) + gain, doubt
-        return mean, deviation
+        return own
 
     def _ends(self, curves: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Mean and deviation of the final value of each curve, in units of scale."""
@@ -153,15 +159,13 @@ class Family:
         variance = np.sum(share * (covariance[:, :, 0, 0] + (final - mean[:, None]) ** 2), axis=1)
         return mean, np.sqrt(variance)
 
-    def _missed(self, step: int) -> float:
-        """By how much deviations at `step` are to be widened: at least 1."""
-        truth, _ = self._ends(self.finished)
+    def _missed(self, step: int, truth: Floats) -> float:
+        """By how much deviations at `step` are to be widened: at least 1. `truth`: where `finished` came to."""
         mean, deviation = self._ends([curve[:step] for curve in self.finished])
         misses = ((mean - truth) / deviation) ** 2
         return float(np.sqrt(max((ENOUGH + misses.sum()) / (ENOUGH + len(misses)), 1.0)))
 
-    def _gains(self, step: int) -> Gains:
-        truth, _ = self._ends(self.finished)
+    def _gains(self, step: int, truth: Floats) -> Gains:
         gains = truth - np.array([_level(curve[:step]) for curve in self.finished])
         return _learn_gains(self.places, gains, float(np.sqrt(self.belief.noise)))
 
@@ -233,6 +237,11 @@ def _alike(history: Sequence[Observation]) -> list[Observation]:
     gaps = np.abs(last - np.median(last))
     usual = float(np.median(gaps))
     return [each for each, gap in zip(history, gaps, strict=True) if not usual or gap <= ODD * usual]
+
+
+def _in_reach(values: Floats) -> bool:
+    finite = values[np.isfinite(values)]
+    return len(finite) > 0 and bool(np.max(np.abs(finite)) <= FARTHEST)
 
 
 def _level(values: Floats) -> float:
