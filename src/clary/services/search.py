@@ -72,7 +72,7 @@ class _Order:
 
     def place(self, document: Mapping[str, Any], name: str) -> Place:
         value = next(self.property.values(document), None)
-        if value is None:
+        if value is None or value != value:  # not a number has no place among numbers
             return (0 if self.descending else 3, 0, name)
         if isinstance(value, bool | int | float):
             return (_NUMBER, float(value), name)
@@ -126,7 +126,7 @@ def _first(found: Sequence[tuple[Place, Head]], token: str | None, made_for: str
     try:
         for_, *place = json.loads(urlsafe_b64decode(token.encode("ascii")))
         rank, value, name = place
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise refusal from None
     if for_ != made_for or not isinstance(name, str) or not isinstance(value, float | int | str):
         raise refusal

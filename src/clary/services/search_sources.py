@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from botocore.model import StructureShape
@@ -61,12 +61,18 @@ class Source:
     def narrowed(self, context: Context, condition: Group) -> tuple[Where, Group]:
         """Where to look, and what is left to be decided: a term that a link answers needs no look at all."""
         condition = condition.folded(self.folded) if self.folded else condition
-        for term in () if condition.any_of else condition.members:
-            if not isinstance(term, Term) or term.operator != "Equals":
-                continue
-            if (where := self.narrow(context, term)) is not None:
-                return where, Group([each for each in condition.members if each is not term])
-        return Where(), condition
+        terms = [
+            each
+            for each in (() if condition.any_of else condition.members)
+            if isinstance(each, Term) and each.operator == "Equals"
+        ]
+        where, left = Where(), condition
+        for term in terms:
+            if (linked := self.narrow(context, term)) is not None:
+                where, left = linked, Group([each for each in condition.members if each is not term])
+                break
+        name = next((term.text for term in terms if self.columns.get(term.property.top) == "name"), None)
+        return replace(where, name_prefix=name), left
 
     def is_quick(self, properties: Iterable[Property]) -> bool:
         """Whether these can be told without reading whole rows."""
@@ -98,6 +104,10 @@ class Source:
             else None
             for head in heads
         ]
+        if named is not None and self.folded:
+            for head, document in zip(heads, documents, strict=True):
+                if document is not None:
+                    document[self.folded] = head.name
         self._add(context, heads, documents, named)
         return documents
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
-from sqlalchemy import BigInteger, Double, Integer, Text
+from sqlalchemy import BigInteger, Column, ColumnElement, Double, Integer, Text, func, literal
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -54,3 +55,13 @@ class Measure(TypeDecorator[float]):
 
     def process_result_value(self, value: float | None, dialect: Dialect) -> float:  # noqa: ARG002
         return math.nan if value is None else value
+
+
+def begins_with(column: Column[str], prefix: str) -> Iterator[ColumnElement[bool]]:
+    """Conditions for a name that begins with `prefix`, which must not be empty."""
+    kept = escape(prefix)
+    # the range is what an index is read for; the first characters decide
+    yield column >= prefix
+    if (after := ord(kept[-1]) + 1) < 0xD800:
+        yield column < literal(kept[:-1] + chr(after), Text())
+    yield func.substr(column, 1, len(kept)) == literal(prefix, Name())

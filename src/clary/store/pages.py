@@ -11,7 +11,7 @@ from hashlib import blake2b
 from sqlalchemy import Column, ColumnElement, Connection, func, literal, select, tuple_
 
 from clary.store.base import Head, Page, Resource, Where
-from clary.store.columns import Name, escape
+from clary.store.columns import Name, begins_with, escape
 from clary.store.resources import COLUMNS, hold
 from clary.store.tables import LINKS, RESOURCES
 
@@ -111,10 +111,7 @@ def _conditions(where: Where, dialect: str) -> Iterator[ColumnElement[bool]]:
         find = func.instr if dialect == "sqlite" else func.strpos
         yield find(_C.name, escape(where.name_contains)) > 0
     if where.name_prefix:
-        prefix = escape(where.name_prefix)
-        # the first narrows the index's range, the second decides
-        yield _C.name >= where.name_prefix
-        yield func.substr(_C.name, 1, len(prefix)) == literal(where.name_prefix, Name())
+        yield from begins_with(_C.name, where.name_prefix)
     if where.statuses:
         yield _C.status.in_(where.statuses)
     yield from _linked(where)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, bindparam, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from clary.store.base import Point, Summary
-from clary.store.columns import Name, escape
+from clary.store.columns import begins_with
 from clary.store.tables import SERIES
 
 _C = SERIES.c
@@ -118,14 +118,8 @@ def _among(metrics: Iterable[str] | None) -> Iterator[ColumnElement[bool]]:
 
 
 def _under(prefix: str) -> Iterator[ColumnElement[bool]]:
-    if not prefix:
-        return
-    kept = escape(prefix)
-    # the range is what the index is read for; the first characters decide
-    yield _C.name >= prefix
-    if (after := ord(kept[-1]) + 1) < 0xD800:
-        yield _C.name < literal(kept[:-1] + chr(after), Text())
-    yield func.substr(_C.name, 1, len(kept)) == literal(prefix, Name())
+    if prefix:
+        yield from begins_with(_C.name, prefix)
 
 
 def _summary(row: Sequence[Any]) -> Summary:

@@ -11,8 +11,9 @@ import pytest
 from clary.domain.names import Account
 from clary.errors import ValidationException
 from clary.objects.disk import DiskObjects
-from clary.services import experiments, search, tags, training  # noqa: F401 - they register their operations
+from clary.services import experiments, search, search_sources, tags, training  # noqa: F401 - they register their operations
 from clary.services.operations import OPERATIONS, Context
+from clary.services.search_terms import read_expression
 from clary.settings import Settings
 from clary.store.base import Credential, Point
 from clary.store.sql import open_store
@@ -121,6 +122,43 @@ def test_names_are_compared_without_case_and_shown_as_they_were_given(context: C
         assert names(context, ("TrialComponentName", *condition)) == ["Run-One"]
 
 
+def test_names_are_compared_without_case_beside_what_only_the_row_tells(context: Context) -> None:
+    for name in ("Run-One", "Run-Two"):
+        ask(context, "CreateTrialComponent", TrialComponentName=name, DisplayName=name)
+    either = {
+        "Filters": [
+            {"Name": "TrialComponentName", "Value": "RUN-one"},
+            {"Name": "DisplayName", "Value": "nobody"},
+        ],
+        "Operator": "Or",
+    }
+    answer = ask(context, "Search", Resource="ExperimentTrialComponent", SearchExpression=either)
+    assert [each["TrialComponent"]["TrialComponentName"] for each in answer["Results"]] == ["Run-One"]
+
+
+def test_a_name_is_looked_for_among_names_that_begin_so(context: Context) -> None:
+    for name in ("run", "run-1", "Run-10", "other"):
+        ask(context, "CreateTrialComponent", TrialComponentName=name)
+    source = search_sources.SOURCES["ExperimentTrialComponent"]
+    filters = [{"Name": "TrialComponentName", "Value": "RUN-1"}, {"Name": "Parents.TrialName", "Value": "T"}]
+    where, left = source.narrowed(context, read_expression({"Filters": filters[:1]}, source.shape))
+    assert [head.name for head in context.store.heads(COMPONENT, where)] == ["run-1", "run-10"]
+    assert names(context, ("TrialComponentName", "Equals", "RUN-1")) == ["run-1"]
+    where, left = source.narrowed(context, read_expression({"Filters": filters}, source.shape))
+    assert where.name_prefix == "run-1" and where.links_to and len(left.members) == 1
+
+
+def test_what_is_not_a_number_is_sorted_as_if_it_was_not_there(runs: Context) -> None:
+    runs.store.append([Point(f"{COMPONENT}/r3", "loss", 3.0, float("inf"))])
+    order = {"SortBy": "Metrics.loss.StdDev", "MaxResults": 1}
+    mine, found, token = ("Parents.ExperimentName", "Equals", "Mine"), [], {}
+    while token is not None:
+        page = find(runs, mine, **order, **token)
+        found += [each["TrialComponent"]["TrialComponentName"] for each in page["Results"]]
+        token = {"NextToken": page["NextToken"]} if "NextToken" in page else None
+    assert found == ["r5", "r4", "r2", "r1", "r3", "r0"]
+
+
 def test_one_of_several_conditions(runs: Context) -> None:
     either = {
         "Filters": [{"Name": "TrialComponentName", "Value": "R0"}, {"Name": "Parameters.lr", "Value": "0.5"}],
@@ -166,7 +204,7 @@ def test_pages_go_on_behind_the_last_result_whatever_came_or_went(runs: Context)
     assert rest == ["r3", "r2", "r1", "r0"]
 
 
-@pytest.mark.parametrize("token", ["x", "bm8=", "WyJhIiwgMSwgMiwgM10=", "é"])
+@pytest.mark.parametrize("token", ["x", "bm8=", "WyJhIiwgMSwgMiwgM10=", "é", "W1tb" * 2000])
 def test_a_token_of_another_search_is_refused(runs: Context, token: str) -> None:
     with pytest.raises(ValidationException, match="NextToken"):
         find(runs, NextToken=token)
