@@ -5,15 +5,16 @@ A name is looked up without case; an ARN is taken where a name is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from clary.domain.experiments import EXPERIMENT_LINK, NAME_FIELDS, TRIAL_LINK, row_name, row_of
 from clary.domain.kinds import COMPONENT, EXPERIMENT, TRIAL
 from clary.errors import ResourceNotFound, ValidationException
+from clary.services import tags
 from clary.services.operations import Context
-from clary.store.base import AlreadyExists, Link, Resource
+from clary.store.base import AlreadyExists, Link, Resource, Where
 
 Request = Mapping[str, Any]
 
@@ -23,12 +24,13 @@ UNTOLD = frozenset({"series", "RunName"})
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """`members` of a Create request go into the state. While `holds` finds something, a row cannot be deleted."""
+    """`members` of a Create request go into the state. While there are rows of what `holds` says (kind, which), a row
+    cannot be deleted: rows, not links, since a link may be left of what was deleted while it was made."""
 
     kind: str
     word: str
     members: tuple[str, ...]
-    holds: Callable[[Context, Resource], Sequence[str]]
+    holds: Callable[[Resource], tuple[str, Where]]
     refusal: str
 
     @property
@@ -40,45 +42,39 @@ class Noun:
         return self.field.removesuffix("Name") + "Arn"
 
 
-def _linked_to(kind: str) -> Callable[[Context, Resource], Sequence[str]]:
-    return lambda context, row: [link.source for link in context.store.links(destination=row.arn, kind=kind)]
-
-
-def _linked_from(kind: str) -> Callable[[Context, Resource], Sequence[str]]:
-    return lambda context, row: [link.destination for link in context.store.links(source=row.arn, kind=kind)]
-
-
 EXPERIMENTS = Noun(
     EXPERIMENT.name,
     "experiment",
     ("DisplayName", "Description"),
-    _linked_to(EXPERIMENT_LINK),
+    lambda row: (TRIAL.name, Where(links_to=(EXPERIMENT_LINK, row.arn))),
     "it has {count} trial(s) ({names}): delete them with DeleteTrial first",
 )
 TRIALS = Noun(
     TRIAL.name,
     "trial",
     ("DisplayName",),
-    _linked_to(TRIAL_LINK),
+    lambda row: (COMPONENT.name, Where(links_to=(TRIAL_LINK, row.arn))),
     "it has {count} trial component(s) ({names}): take them out with DisassociateTrialComponent first",
 )
 COMPONENTS = Noun(
     COMPONENT.name,
     "trial component",
     ("DisplayName", "Status", "StartTime", "EndTime", "Parameters", "InputArtifacts", "OutputArtifacts"),
-    _linked_from(TRIAL_LINK),
+    lambda row: (TRIAL.name, Where(linked_from=(TRIAL_LINK, row.arn))),
     "it is in {count} trial(s) ({names}): take it out with DisassociateTrialComponent first",
 )
 
 
 def create(context: Context, noun: Noun, request: Request, *, link: tuple[str, str] | None = None) -> Request:
     """`link`: kind and destination ARN of a link that the new row has from the start."""
+    if found := list(tags.faults(request)):
+        raise ValidationException("; ".join(found))
     given = {member: request[member] for member in noun.members if member in request}
     row = Resource(**row_of(context.account, noun.kind, request, now=context.now(), state=given))
     links = [Link(row.arn, link[1], link[0], row.created)] if link else []
-    tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
+    pairs = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
     try:
-        context.store.create(row, tags=tags, links=links)
+        context.store.create(row, tags=pairs, links=links)
     except AlreadyExists as taken:
         word = noun.word.capitalize()
         raise ValidationException(
@@ -135,8 +131,8 @@ def update(
 def delete(context: Context, noun: Noun, request: Request) -> Request:
     """Raises ValidationException while something holds the row: components go first, the experiment last."""
     row = find(context, noun, request)
-    if held := noun.holds(context, row):
-        names = ", ".join(row_name(arn) for arn in held[:MOST_NAMED]) + (", ..." if held[MOST_NAMED:] else "")
+    if held := context.store.heads(*noun.holds(row)):
+        names = ", ".join(each.name for each in held[:MOST_NAMED]) + (", ..." if held[MOST_NAMED:] else "")
         refusal = noun.refusal.format(count=len(held), names=names)
         raise ValidationException(
             f"The {noun.word} {request[noun.field]!r} cannot be deleted, since {refusal}."

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from clary.domain.experiments import TRIAL_LINK
 from clary.domain.names import Account
 from clary.errors import ClientFault, ResourceNotFound, ValidationException
 from clary.objects.disk import DiskObjects
 from clary.services import experiments, experiments_list, tags
 from clary.services.operations import OPERATIONS, Context
 from clary.settings import Settings
-from clary.store.base import Credential, Point
+from clary.store.base import Credential, Link, Point
 from clary.store.sql import open_store
 from clary.testing import SteppedClock
 from clary.wire.encode_json import write_json
@@ -105,6 +106,24 @@ def test_what_was_created_is_described_by_any_spelling_of_its_name(
     for verb in ("Describe", "Update", "Delete"):
         with pytest.raises(ResourceNotFound, match="'new'"):
             ask(context, f"{verb}{noun}", **{f"{noun}Name": "new"})
+
+
+@pytest.mark.parametrize(("noun", "request_"), CREATED)
+def test_tag_keys_of_the_service_are_refused(context: Context, noun: str, request_: dict[str, Any]) -> None:
+    tree(context)
+    with pytest.raises(ValidationException, match="reserved for the service"):
+        ask(context, f"Create{noun}", **request_, Tags=[{"Key": "AWS:k", "Value": "v"}])
+
+
+def test_a_link_left_of_what_was_deleted_meanwhile_holds_nothing(context: Context) -> None:
+    tree(context, components=0)
+    component = ask(context, "CreateTrialComponent", TrialComponentName="c")["TrialComponentArn"]
+    trial = ask(context, "DescribeTrial", TrialName="t0")["TrialArn"]
+    context.store.link(Link(component, trial.replace("t0", "gone"), TRIAL_LINK, 1.0))
+    context.store.link(Link(component.replace("/c", "/gone"), trial, TRIAL_LINK, 1.0))
+    ask(context, "DeleteTrialComponent", TrialComponentName="c")
+    ask(context, "DeleteTrial", TrialName="t0")
+    assert not context.store.links(kind=TRIAL_LINK)
 
 
 def test_a_component_is_described_by_its_arn(context: Context) -> None:
