@@ -62,6 +62,12 @@ def test_the_interpreter_is_the_jobs_own_environment(v2: Run) -> None:
         assert evaluation(v2, name)["python"].startswith("/opt/env/bin/python")  # type: ignore[attr-defined]
 
 
+def test_the_logs_of_all_instances_are_shown(v2: Run) -> None:
+    assert v2.report["pair"]["status"] == "Completed"
+    for host in ("algo-1", "algo-2"):
+        assert f"evaluating 2 rows of {v2.report['pair']['name']} on {host}" in v2.output
+
+
 def test_a_failing_script_raises_the_users_own_error_and_keeps_its_output(v2: Run) -> None:
     assert v2.report["failure"]["actual"] == "Failed"
     assert "ValueError: the data set has no column named label" in v2.report["failure"]["text"]

@@ -159,6 +159,20 @@ framework = FrameworkProcessor(
 framework.run(code="evaluate.py", source_dir=source, inputs=[data()])
 seen["framework"] = told(framework)
 
+# --- two instances, both of whose logs are shown --------------------------------------------------------------------
+pair = ScriptProcessor(
+    role=role, image_uri=image, command=["python3"], instance_type="ml.m5.xlarge", instance_count=2
+)
+pair.run(
+    code=f"{source}/evaluate.py",
+    inputs=[
+        ProcessingInput(
+            source=test, destination="/opt/ml/processing/test", s3_data_distribution_type="FullyReplicated"
+        )
+    ],
+)
+seen["pair"] = told(pair)
+
 # --- one that fails ---------------------------------------------------------------------------------------------------
 try:
     script.run(
