@@ -16,6 +16,7 @@ MACRO_F1 = "f1_macro"
 # figures between 0 and 1 are told in points (hundredths); of these words, lower is better
 _LOWER_IS_BETTER = frozenset({"perplexity", "wer", "cer", "rmse", "mae", "mse", "brier", "ece"})
 _LOWER_AT_THE_END = ("loss", "error")
+_LEVEL_WITHIN = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The leader against one other run. `difference` is None where no paired test was possible, `p` is corrected."""
+    """The leader against one other run. `difference` is None where no paired test was possible, `p` is corrected.
+
+    `is_reversed`: the leader leads by its own figure, but on the examples that both have the other one does.
+    """
 
     leader: str
     other: str
     difference: Difference | None
     p: float | None
     sentence: str
+    is_reversed: bool = False
 
     @property
     def is_real(self) -> bool:
@@ -147,8 +152,15 @@ def _difference(leader: Run, other: Run, metric: str, rng: np.random.Generator) 
     if not len(mine):
         return None
     if metric in first.scores and metric in second.scores:
-        return compare_means(first.scores[metric][mine], second.scores[metric][theirs], rng)
-    assert first.labels is not None and first.predicted is not None and second.predicted is not None
+        one, two = first.scores[metric][mine], second.scores[metric][theirs]
+        return compare_means(one, two, rng) if np.isfinite([one, two]).all() else None
+    assert first.labels is not None and first.predicted is not None
+    assert second.labels is not None and second.predicted is not None
+    # labels of other names, or corrected ones, would make good predictions wrong
+    same = first.labels[mine] == second.labels[theirs]
+    if not same.any():
+        return None
+    mine, theirs = mine[same], theirs[same]
     words = np.concatenate([first.labels[mine], first.predicted[mine], second.predicted[theirs]])
     numbers = np.unique(words, return_inverse=True)[1].reshape(3, -1)
     return compare_macro_f1(numbers[0], numbers[1], numbers[2], rng)
@@ -168,18 +180,24 @@ def _finding(
 ) -> Finding:
     if difference is None or p is None:
         return Finding(leader.name, other.name, None, None, _untested(leader, other, metric))
-    finding = Finding(leader.name, other.name, difference, p, "")
+    is_reversed = difference.value * (-1 if lower_is_better(metric) else 1) < -_LEVEL_WITHIN
+    finding = Finding(leader.name, other.name, difference, p, "", is_reversed)
     return replace(finding, sentence=_sentence(finding, difference, metric, comparisons))
 
 
 def _sentence(finding: Finding, difference: Difference, metric: str, comparisons: int) -> str:
-    # a lead is told as a positive number, also where the lower figure is the better one
+    # a lead is told as a positive number, also where the lower figure is the better one, or the other run ahead
     value, low, high = difference.value, difference.low, difference.high
-    if lower_is_better(metric):
+    if lower_is_better(metric) != finding.is_reversed:
         value, low, high = -value, -high, -low
     scale, unit, digits = (1, "", 4) if lower_is_better(metric) else (100, " points", 1)
     lead = f"{finding.leader} leads {finding.other} by {scale * value:.{digits}f}{unit} of {_plain(metric)}"
-    if abs(value) < 1e-12:
+    if finding.is_reversed:
+        lead = (
+            f"{finding.leader} has the better {_plain(metric)}, but on the examples that both have {finding.other} "
+            f"leads by {scale * value:.{digits}f}{unit}"
+        )
+    if abs(value) < _LEVEL_WITHIN:
         lead = f"{finding.leader} and {finding.other} are level in {_plain(metric)}"
     interval = f"(95 % interval {scale * low:.{digits}f} to {scale * high:.{digits}f})"
     return f"{lead} {interval}: {_verdict(finding, difference, comparisons)}"

@@ -88,7 +88,7 @@ def intervals(comparison: Comparison) -> View:
 def _headline(comparison: Comparison) -> str:
     leader = comparison.runs[0]
     figure = style.figure(leader.figures[comparison.metric].value)
-    behind = [finding for finding in comparison.findings if finding.is_real]
+    behind = [finding for finding in comparison.findings if finding.is_real and not finding.is_reversed]
     if comparison.findings and len(behind) == len(comparison.findings):
         return f"{leader.name} is best by {comparison.metric}, {figure}, and its lead is real"
     return f"{leader.name} leads by {comparison.metric}, {figure}"

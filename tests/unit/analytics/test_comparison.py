@@ -88,6 +88,54 @@ def test_macro_f1_is_paired_by_its_labels():
     assert "points of F1 macro" in finding.sentence
 
 
+def test_a_leader_that_is_behind_on_the_examples_of_both_says_so():
+    one, other = (run(name, right, seed=4) for name, right in zip("AB", pattern(500, 10, 90, 0), strict=True))
+    leader = Run("A", {"accuracy": Figure(0.99)}, {}, one.predictions)
+    (finding,) = made([leader, other]).findings
+    assert finding.is_real and finding.is_reversed
+    assert finding.sentence.startswith(
+        "A has the better accuracy, but on the examples that both have B leads by 13.3 points (95 % interval 1"
+    )
+    losses = [
+        Run(
+            name,
+            {"log_loss": Figure(figure)},
+            {},
+            Predictions(np.array(list("abcdef")), {"log_loss": values}),
+        )
+        for name, figure, values in (("A", 0.1, np.full(6, 0.5)), ("B", 0.2, np.arange(6) / 20))
+    ]
+    (finding,) = made(losses, "log_loss").findings
+    assert finding.is_reversed and "B leads by 0.3750 (95 % interval 0." in finding.sentence
+
+
+def test_macro_f1_counts_examples_only_whose_labels_are_the_same():
+    first, second = pattern(800, 90, 30, 80)
+    one, other = run("A", first), run("B", second, seed=5)
+    renamed = Predictions(
+        other.predictions.examples,
+        other.predictions.scores,
+        np.char.add("LABEL_", other.predictions.labels),
+        np.char.add("LABEL_", other.predictions.predicted),
+    )
+    runs = [
+        Run("A", {"f1_macro": Figure(0.9)}, {}, one.predictions),
+        Run("B", {"f1_macro": Figure(0.8)}, {}, renamed),
+    ]
+    (finding,) = made(runs, "f1_macro").findings
+    assert finding.difference is None and not finding.is_real
+
+
+def test_a_value_that_is_no_number_is_tested_by_nothing():
+    examples = np.array([str(index) for index in range(50)])
+    runs = [
+        Run(name, {"log_loss": Figure(0.1)}, {}, Predictions(examples, {"log_loss": np.full(50, value)}))
+        for name, value in (("A", 0.1), ("B", np.nan))
+    ]
+    (finding,) = made(runs, "log_loss").findings
+    assert finding.difference is None and not finding.is_real
+
+
 def test_without_predictions_nothing_is_claimed():
     runs = [Run("A", {"f1": Figure(0.9)}), Run("B", {"f1": Figure(0.8)}), Run("C", {})]
     found = made(runs, "f1")
