@@ -148,7 +148,7 @@ def test_several_runs_are_corrected_for(films: ServerProcess) -> None:
     assert [finding["leader"] for finding in document["findings"]] == ["check-large"] * 2
     for finding in document["findings"]:
         assert finding["p"] >= finding["p_uncorrected"]
-        assert "corrected for 2 comparisons" in finding["sentence"]
+        assert "corrected for 3 comparisons" in finding["sentence"]
 
 
 def test_without_predictions_nothing_is_claimed(films: ServerProcess) -> None:

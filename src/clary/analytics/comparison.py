@@ -92,10 +92,11 @@ def compare(runs: Sequence[Run], metric: str, rng: np.random.Generator) -> Compa
         raise ValueError(f"no run has the metric {metric!r}; there are: {', '.join(known) or 'none'}")
     leader, *others = ranked
     tested = [_difference(leader, other, metric, rng) for other in others]
-    values = corrected([found.p for found in tested if found])
-    remaining = iter(values)
+    values = [found.p for found in tested if found]
+    pairs = len(values) * (len(values) + 1) // 2  # of the runs that were tested, the leader among them
+    remaining = iter(corrected(values, among=pairs))
     findings = [
-        _finding(leader, other, metric, found, next(remaining) if found else None, len(values))
+        _finding(leader, other, metric, found, next(remaining) if found else None, pairs)
         for other, found in zip(others, tested, strict=True)
     ]
     return Comparison(metric, ranked, findings, differing_facts(ranked))

@@ -93,13 +93,16 @@ def needed_examples(value: float, deviation: float, examples: int) -> int | None
     return max(10, math.ceil((reach * max(deviation, _EPSILON) / abs(value)) ** 2))
 
 
-def corrected(values: Sequence[float]) -> list[float]:
-    """Holm's correction of p-values of several comparisons, in the order given."""
+def corrected(values: Sequence[float], *, among: int) -> list[float]:
+    """Holm's correction of p-values, in the order given, where `among` comparisons might have been looked at.
+
+    Who is compared with the leader is compared with one who was chosen for leading: that looks at all pairs.
+    """
     order = sorted(range(len(values)), key=values.__getitem__)
     result = [1.0] * len(values)
     highest = 0.0
     for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, values[index] * (len(values) - rank)))
+        highest = max(highest, min(1.0, values[index] * (among - rank)))
         result[index] = highest
     return result
 

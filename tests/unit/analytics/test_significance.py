@@ -94,6 +94,7 @@ def test_needed_examples_do_show_the_difference_in_four_of_five_cases():
 
 
 def test_holms_correction():
-    assert corrected([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert corrected([0.9, 0.8]) == [1.0, 1.0]
-    assert corrected([]) == []
+    assert corrected([0.01, 0.04, 0.03], among=3) == pytest.approx([0.03, 0.06, 0.06])
+    assert corrected([0.01, 0.03], among=3) == pytest.approx([0.03, 0.06])
+    assert corrected([0.9, 0.8], among=2) == [1.0, 1.0]
+    assert corrected([], among=0) == []
