@@ -245,12 +245,16 @@ def test_a_name_that_was_used_again_means_the_newest_job(films: ServerProcess) -
     for loss in ("0.5", "0.25"):
         algorithm = {"MetricDefinitions": DEFINITIONS}
         programs.submit(films, f"print('loss={loss}')", name="again", AlgorithmSpecification=algorithm)
-        programs.wait(films, "again")
+        model = programs.wait(films, "again")["ModelArtifacts"]["S3ModelArtifacts"]
         if loss == "0.5":
+            read = (processing.source(model, "/opt/ml/processing/model"),)
+            evaluate(films, "check-again", 490, inputs=read)
+            processing.wait(films, "check-again", "Completed")
             films.client("sagemaker").delete_training_job(TrainingJobName="again")
     document = json.loads(clary(films, "again", "fit-small", "--json").stdout)
     losses = {run["name"]: run["metrics"]["loss"]["value"] for run in document["runs"]}
     assert losses == {"again": 0.25, "fit-small": 0.5}
+    assert document["metric"] == "loss", "the evaluation was of the model that the earlier job made"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,10 @@ class Runs:
         except ClientError as refusal:
             if refusal.response["Error"]["Code"] not in UNFOUND:
                 raise
+        first = [_is("TrialComponentName", "Equals", f"{name}{suffix}") for suffix in JOB_SUFFIXES]
+        sources = {each["Source"]["SourceArn"] for each in self._search(first) if "Source" in each}
+        if sources:
+            return self._search([_is("Source.SourceArn", "Equals", source) for source in sorted(sources)])[0]
         ending = f"-job/{name.lower()}"
         found = self._search([_is("Source.SourceArn", "Contains", ending)])
         for each in found:
@@ -168,7 +173,8 @@ class Runs:
 
     def _with(self, record: _Record, component: Component, facts: Mapping[str, str]) -> _Record:
         """What the evaluation says counts, not what the log said of a metric of the same name."""
-        logged = {each["MetricName"]: Figure(each["Last"]) for each in component.get("Metrics", ())}
+        metrics = component.get("Metrics", ())
+        logged = {each["MetricName"]: Figure(each["Last"]) for each in metrics if isfinite(each["Last"])}
         run = replace(record.run, figures={**logged, **record.run.figures}, facts=facts)
         return replace(record, run=run)
 
@@ -188,10 +194,10 @@ class Runs:
             self.notes.append(text)
 
     def _maker(self, component: Component) -> Component | None:
-        """Of an evaluation: the component of the job that made the model."""
+        """Of an evaluation: the component of the job that made the model, the latest before it of that name."""
         for uri in model_inputs(component):
             for each in self._search([_is("OutputArtifacts", "Contains", uri)]):
-                if _model(each) == uri:
+                if _model(each) == uri and each["CreationTime"] <= component["CreationTime"]:
                     return each  # type: ignore[no-any-return]
         return None
 
@@ -203,7 +209,8 @@ class Runs:
         if model not in self._readers:
             self._find_readers([model])
         for each in self._readers[model]:
-            if found := self._among(each):
+            # an older one is of the model of an earlier job of this name
+            if each["CreationTime"] >= component["CreationTime"] and (found := self._among(each)):
                 return each, found
         return None, None
 

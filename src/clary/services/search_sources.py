@@ -61,11 +61,8 @@ class Source:
     def narrowed(self, context: Context, condition: Group) -> tuple[Where, Group]:
         """Where to look, and what is left to be decided: a term that a link answers needs no look at all."""
         condition = condition.folded(self.folded) if self.folded else condition
-        terms = [
-            each
-            for each in (() if condition.any_of else condition.members)
-            if isinstance(each, Term) and each.operator == "Equals"
-        ]
+        needed = () if condition.any_of and len(condition.members) > 1 else condition.members
+        terms = [each for each in needed if isinstance(each, Term) and each.operator == "Equals"]
         where, left = Where(), condition
         for term in terms:
             if (linked := self.narrow(context, term)) is not None:

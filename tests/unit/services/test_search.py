@@ -146,6 +146,10 @@ def test_a_name_is_looked_for_among_names_that_begin_so(context: Context) -> Non
     assert names(context, ("TrialComponentName", "Equals", "RUN-1")) == ["run-1"]
     where, left = source.narrowed(context, read_expression({"Filters": filters}, source.shape))
     assert where.name_prefix == "run-1" and where.links_to and len(left.members) == 1
+    where, left = source.narrowed(
+        context, read_expression({"Filters": filters[1:], "Operator": "Or"}, source.shape)
+    )
+    assert where.links_to and not left.members, "one of one condition"
 
 
 def test_what_is_not_a_number_is_sorted_as_if_it_was_not_there(runs: Context) -> None:
