@@ -42,7 +42,7 @@ class Source:
 
     `member` is the resource's name in a SearchRecord. `columns` are its members that the narrow columns tell, `own`
     makes what the whole row tells, `extras` are read from elsewhere. `narrow` gives the rows that a term is about,
-    where there are links to find them by. `folded`: a member that is compared without case, as the row's name is.
+    where there are links to find them by. `folded`: members with names that are compared without case.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Source:
     own: Callable[[Context, Resource], Mapping[str, Any]]
     extras: Mapping[str, Extra] = field(default_factory=dict)
     narrow: Callable[[Context, Term], Where | None] = lambda _context, _term: None
-    folded: str | None = None
+    folded: tuple[str, ...] = ()
 
     @property
     def shape(self) -> StructureShape:
@@ -60,7 +60,7 @@ class Source:
 
     def narrowed(self, context: Context, condition: Group) -> tuple[Where, Group]:
         """Where to look, and what is left to be decided: a term that a link answers needs no look at all."""
-        condition = condition.folded(self.folded) if self.folded else condition
+        condition = condition.folded(self.folded)
         needed = () if condition.any_of and len(condition.members) > 1 else condition.members
         terms = [each for each in needed if isinstance(each, Term) and each.operator == "Equals"]
         where, left = Where(), condition
@@ -76,13 +76,18 @@ class Source:
         return all(found.top in self.extras or found.top in self.columns for found in properties)
 
     def look(self, context: Context, heads: Heads, named: Sequence[Property]) -> Sequence[Document | None]:
-        """Documents with what `named` needs, from the heads alone where they tell it."""
-        if not self.is_quick(named):
-            return self.documents(context, heads, named)
-        documents: list[Document | None] = [
-            {member: getattr(head, column) for member, column in self.columns.items()} for head in heads
-        ]
-        self._add(context, heads, documents, named)
+        """Documents with what `named` needs, from the heads alone where they tell it; names in lower case."""
+        if self.is_quick(named):
+            documents: Sequence[Document | None] = [
+                {member: getattr(head, column) for member, column in self.columns.items()} for head in heads
+            ]
+            self._add(context, heads, documents, named)
+        else:
+            documents = self.documents(context, heads, named)
+        for member in {found.top for found in named}.intersection(self.folded):
+            for document in documents:
+                if document is not None and member in document:
+                    document[member] = _folded(document[member])
         return documents
 
     def documents(
@@ -101,10 +106,6 @@ class Source:
             else None
             for head in heads
         ]
-        if named is not None and self.folded:
-            for head, document in zip(heads, documents, strict=True):
-                if document is not None:
-                    document[self.folded] = head.name
         self._add(context, heads, documents, named)
         return documents
 
@@ -121,6 +122,13 @@ class Source:
                 for document, value in zip(documents, extra.read(context, heads, wanted), strict=True):
                     if document is not None:
                         document[name] = value
+
+
+def _folded(value: Any) -> Any:
+    """A name in lower case, or a list of structures of names."""
+    if isinstance(value, str):
+        return value.lower()
+    return [{key: name.lower() for key, name in each.items()} for each in value]
 
 
 def _wanted(member: str, named: Iterable[Property] | None) -> frozenset[str] | None:
@@ -242,7 +250,7 @@ SOURCES: Mapping[str, Source] = {
         _columns("Experiment"),
         _experiment,
         {"Tags": TAGS},
-        folded="ExperimentName",
+        folded=("ExperimentName",),
     ),
     "ExperimentTrial": Source(
         TRIAL.name,
@@ -251,7 +259,7 @@ SOURCES: Mapping[str, Source] = {
         _columns("Trial"),
         _trial,
         {"Tags": TAGS, "TrialComponentSummaries": Extra(read_components)},
-        folded="TrialName",
+        folded=("TrialName", "ExperimentName"),
     ),
     "ExperimentTrialComponent": Source(
         COMPONENT.name,
@@ -261,6 +269,6 @@ SOURCES: Mapping[str, Source] = {
         _component,
         {"Tags": TAGS, "Metrics": Extra(read_metrics), "Parents": Extra(read_parents)},
         components_of,
-        folded="TrialComponentName",
+        folded=("TrialComponentName", "Parents"),
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -18,7 +18,6 @@ Request = Mapping[str, Any]
 Document = Mapping[str, Any]
 
 MOST_CONDITIONS = 50
-MOST_OF_A_LIST = 20
 _EXPERIMENT_KINDS = frozenset({"Experiment", "Trial", "TrialComponent"})
 _CONTAINS_FREELY = frozenset(
     {
@@ -121,9 +120,9 @@ class Group:
         for member in self.members:
             yield from member.properties()
 
-    def folded(self, name: str) -> Group:
-        """The same with lower-case values of a property: for names that are compared without case."""
-        return replace(self, members=[_folded(member, name) for member in self.members])
+    def folded(self, names: Collection[str]) -> Group:
+        """The same with lower-case values of some members: for names that are compared without case."""
+        return replace(self, members=[_folded(member, names) for member in self.members])
 
 
 EVERYTHING = Group(())
@@ -238,11 +237,16 @@ def _spellings(value: Any) -> tuple[str, ...]:
     return (value,)
 
 
-def _folded(condition: Condition, name: str) -> Condition:
-    if isinstance(condition, Group):
-        return condition.folded(name)
-    if isinstance(condition, Term) and condition.property.top == name:
-        return replace(condition, text=condition.text.lower())
+def _folded(condition: Condition, names: Collection[str]) -> Condition:
+    match condition:
+        case Group():
+            return condition.folded(names)
+        case Term() if condition.property.top in names:
+            return replace(condition, text=condition.text.lower())
+        case Nested() if condition.property.top in names:
+            return replace(
+                condition, terms=[replace(term, text=term.text.lower()) for term in condition.terms]
+            )
     return condition
 
 

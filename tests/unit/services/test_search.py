@@ -136,6 +136,24 @@ def test_names_are_compared_without_case_beside_what_only_the_row_tells(context:
     assert [each["TrialComponent"]["TrialComponentName"] for each in answer["Results"]] == ["Run-One"]
 
 
+def test_names_of_experiments_and_trials_are_compared_without_case_wherever_they_stand(runs: Context) -> None:
+    ask(runs, "CreateTrial", TrialName="Three", ExperimentName="Mine")
+    ask(runs, "AssociateTrialComponent", TrialComponentName="elsewhere", TrialName="three")
+    assert names(runs, ("Parents.TrialName", "In", "x,THREE")) == ["elsewhere"]
+    assert names(
+        runs, ("Parents.TrialName", "NotEquals", "threE"), ("Parents.ExperimentName", "Equals", "MINE")
+    )
+    assert "elsewhere" not in names(runs, ("Parents.TrialName", "NotEquals", "threE"))
+    inner = [{"Name": "TrialName", "Value": "THREE"}, {"Name": "ExperimentName", "Value": "mINE"}]
+    nested = {"NestedFilters": [{"NestedPropertyName": "Parents", "Filters": inner}]}
+    answer = ask(runs, "Search", Resource="ExperimentTrialComponent", SearchExpression=nested)
+    (found,) = [each["TrialComponent"] for each in answer["Results"]]
+    assert found["Parents"] == [{"TrialName": "Three", "ExperimentName": "Mine"}], "as they were given"
+    expression = {"Filters": [{"Name": "ExperimentName", "Value": "mine"}]}
+    answer = ask(runs, "Search", Resource="ExperimentTrial", SearchExpression=expression)
+    assert answer["TotalHits"]["Value"] == 3
+
+
 def test_a_name_is_looked_for_among_names_that_begin_so(context: Context) -> None:
     for name in ("run", "run-1", "Run-10", "other"):
         ask(context, "CreateTrialComponent", TrialComponentName=name)
