@@ -171,11 +171,20 @@ class Family:
 
 
 def length_of(history: Sequence[Observation]) -> int | None:
-    """How many values a child emits that runs to its end; None while that is not known or not one number."""
-    lengths = [len(each.curve) for each in history if each.status == "Completed" and each.curve]
+    """How many values a child emits that runs to its end; None while that is not known or not one number.
+
+    One that diverged tells nothing, for many a script ends then.
+    """
+    lengths = [len(each.curve) for each in history if ran_through(each)]
     if len(lengths) < ENOUGH or max(lengths) < SHORTEST or min(lengths) < EVEN * max(lengths):
         return None
     return max(lengths)
+
+
+def ran_through(observation: Observation) -> bool:
+    """Whether a child ended by itself, with a number."""
+    curve = observation.curve
+    return observation.status == "Completed" and len(curve) > 0 and bool(np.isfinite(curve[-1]))
 
 
 def learn(space: Space, history: Sequence[Observation], length: int) -> Family | None:
@@ -223,7 +232,8 @@ def foreseen(space: Space, history: Sequence[Observation], length: int | None = 
 
 def surplus(forecast: Forecast, usual: float) -> float:
     """The deviation beyond that of a child that ran to its end, which counts as noise of every measurement."""
-    return float(np.sqrt(max(forecast.deviation**2 - usual**2, 0.0)))
+    # the root of a difference of squares, which themselves may be too large for a number
+    return float(np.sqrt(max(forecast.deviation - usual, 0.0)) * np.sqrt(forecast.deviation + usual))
 
 
 def _whole(curve: Sequence[float]) -> bool:

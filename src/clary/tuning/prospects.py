@@ -30,6 +30,7 @@ from clary.tuning.gp import Data, condition
 from clary.tuning.space import Floats, Space, Values
 from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation, usable
+from clary.tuning.targets import spread_variance
 
 LOOKS = (2 / 9, 3 / 9, 4 / 9, 5 / 9, 6 / 9, 7 / 9, 8 / 9)  # shares of a whole child's length
 WORTH = 1 / 6
@@ -77,7 +78,7 @@ class Prospects:
         model, transform = self.model, self.model.transform
         sign = 1.0 if self.maximize else -1.0
         target = transform.forward(np.array([sign * found.mean])) - model.offset
-        extra = (forecast.surplus(found, self.usual) / transform.scale) ** 2
+        extra = spread_variance(forecast.surplus(found, self.usual), transform.scale)
         data = Data(
             np.concatenate([model.data.units, unit[None, :]]),
             np.concatenate([model.data.targets, target]),
@@ -106,7 +107,11 @@ def prospects(
     if length is None or family is None:
         return None
     model = learn(space, forecast.foreseen(space, known, length), rng, maximize=maximize)
-    whole = [o.values for o in known if o.status == "Completed" and len(o.curve) >= forecast.EVEN * length]
+    whole = [
+        each.values
+        for each in known
+        if forecast.ran_through(each) and len(each.curve) >= forecast.EVEN * length
+    ]
     return Prospects(family, model, space.encode_all(whole), family.usual, maximize)
 
 

@@ -74,6 +74,12 @@ def prepare(space: Space, history: Sequence[Observation], *, maximize: bool) -> 
     filled[[value is not None for value in scores]] = targets
     spreads = np.array([each.spread for each in history])
     extra = np.array([FAILED_NOISE if value is None else 0.0 for value in scores])
-    extra = np.where(extra == 0.0, np.minimum((spreads / transform.scale) ** 2, MOST_SPREAD), extra)
+    extra = np.where(extra == 0.0, spread_variance(spreads, transform.scale), extra)
     mean = float(np.mean(filled)) if len(filled) else 0.0
     return Data(space.encode_all([each.values for each in history]), filled - mean, extra), transform, mean
+
+
+def spread_variance(spread: Floats | float, scale: float) -> Floats:
+    """The noise, in targets, that a measurement has which is uncertain by `spread`: MOST_SPREAD at most."""
+    most = np.sqrt(MOST_SPREAD)
+    return np.asarray((np.minimum(spread, most * scale) / scale) ** 2)

@@ -107,6 +107,21 @@ def test_what_diverged_is_left_as_it_is_and_teaches_nothing() -> None:
     assert told[:5] == foreseen(SPACE, whole())
 
 
+def test_a_script_that_ends_when_it_diverges_leaves_the_length_known() -> None:
+    gave_up = child(0.95, (0.5, 0.4, math.nan))
+    assert length_of([*whole(), gave_up]) == STEPS
+    assert foreseen(SPACE, [*whole(), gave_up])[:5] == foreseen(SPACE, whole())
+
+
+def test_values_whose_squares_are_no_numbers_are_borne() -> None:
+    size = 1e200
+    huge = [child(float(o.values["x"]), tuple(size * v for v in o.curve)) for o in whole()]
+    part = child(0.5, tuple(size * v for v in curve(0.5, steps=8)), "Stopped")
+    told = foreseen(SPACE, [*huge, part])[5]
+    assert told.objective == pytest.approx(size * final(0.5), rel=0.05)
+    assert 0.0 < told.spread < 0.2 * size
+
+
 def test_gaps_and_constant_curves_are_borne() -> None:
     gap = child(0.5, (*curve(0.5, steps=4), math.nan, *curve(0.5, steps=8)[5:]), "Stopped")
     assert foreseen(SPACE, [*whole(), gap])[5].objective == pytest.approx(final(0.5), abs=0.05)

@@ -73,6 +73,26 @@ def test_nothing_is_decided_before_three_ran_to_the_end_or_on_what_cannot_be_for
         assert not decision.stop and decision.threshold is None and "nothing is foretold" in decision.reason
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_the_size_of_the_values_does_not_matter(size: float) -> None:
+    places = (0.3, 0.5, 0.6, 0.7, 0.9)
+    sized = [
+        Observation(o.values, size * o.curve[-1], tuple(size * v for v in o.curve)) for o in history(*places)
+    ]
+    model = prospects(SPACE, sized, np.random.default_rng(3), maximize=True)
+    assert model is not None
+    for x in (0.02, 0.45):
+        decision = model.decide({"x": repr(x)}, [size * v for v in curve(x, 9, 6)])
+        assert decision.stop is known(*places).decide({"x": repr(x)}, curve(x, 9, 6)).stop
+
+
+def test_one_that_diverged_is_not_what_others_are_held_against() -> None:
+    whole = history(0.3, 0.5, 0.6, 0.7, 0.9)
+    diverged = Observation({"x": "0.5"}, None, (*whole[1].curve[:-1], float("nan")))
+    model = prospects(SPACE, [*whole, diverged], np.random.default_rng(3), maximize=True)
+    assert model is not None and len(model.finished) == 5
+
+
 def test_looks_are_few_and_none_is_missed() -> None:
     steps, decided = [], 0
     for step in range(1, 28):
