@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
+import zlib
 from hashlib import sha256
 
 MOST_FILES = 2000
@@ -22,6 +24,6 @@ def file_digests(archive: bytes) -> dict[str, str]:
                     return {}
                 if member.isreg() and (file := tar.extractfile(member)):
                     digests[member.name.removeprefix("./")] = sha256(file.read()).hexdigest()[:8]
-    except (tarfile.TarError, EOFError, OSError):
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError):
         return {}
     return digests

@@ -4,6 +4,8 @@ import gzip
 import io
 import tarfile
 
+import pytest
+
 from clary.client import archives
 from clary.client.archives import file_digests
 
@@ -29,6 +31,13 @@ def test_the_same_files_have_the_same_digests_whenever_they_were_packed():
 def test_what_is_no_archive_has_no_files():
     assert file_digests(b"not a tar") == {}
     assert file_digests(archive({"a": b"x" * 3000})[:60]) == {}
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
+def test_damage_anywhere_is_no_failure(mode):
+    whole = archive({"a": bytes(range(256)) * 8, "b": b"b" * 5000}, mode=mode)
+    for place in range(len(whole)):
+        file_digests(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
 
 
 def test_an_archive_that_swells_is_left_alone(monkeypatch):
