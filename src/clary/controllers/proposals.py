@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from clary.controllers.studies import repetitions
+from clary.controllers.studies import LONGEST_REASON, repetitions
 from clary.domain import studies
 from clary.domain.studies import is_open
+from clary.errors import ValidationException
 from clary.store.base import Resource
 from clary.tuning.bayesian import Bayesian
 from clary.tuning.grid import Grid
 from clary.tuning.hyperband import Hyperband
 from clary.tuning.random import Random
 from clary.tuning.requests import Observe, foretells, max_resource, observations, space_of
-from clary.tuning.strategy import ENTRY_POINT_GROUP, Observation, Strategy, find
+from clary.tuning.space import Space
+from clary.tuning.strategy import ENTRY_POINT_GROUP, Observation, Proposal, Strategy, find
 
 State = Mapping[str, Any]
 
@@ -124,17 +126,33 @@ def _propose(question: Question, state: State, index: int, draw: int) -> dict[st
     spec = question.study.spec
     definition = studies.definitions(spec)[index]
     own = [child for child in state["children"].values() if child["definition"] == index]
+    space = space_of(studies.ranges(spec, definition))
     proposals = strategy_of(spec, definition).propose(
-        space_of(studies.ranges(spec, definition)),
+        space,
         question.observed[index],
         [child["values"] for child in own if is_open(child)],
         1,
         np.random.default_rng([state["seed"], draw]),
         maximize=studies.objective(spec, definition)["Type"] == "Maximize",
     )
-    if not proposals:
+    chosen = next(iter(proposals), None)
+    if chosen is None:
         return None
-    return {"values": dict(proposals[0].values), "why": proposals[0].reason}
+    _check(spec, space, chosen)
+    return {"values": dict(chosen.values), "why": str(chosen.reason or "")[:LONGEST_REASON]}
+
+
+def _check(spec: State, space: Space, chosen: Proposal) -> None:
+    """Raises ValidationException where a plug-in breaks the law, for a child would run with what nobody asked for."""
+    values = chosen.values
+    is_text = all(isinstance(value, str) for value in values.values())
+    if is_text and set(values) == set(space.names) and space.holds(values):
+        return
+    name = spec["HyperParameterTuningJobConfig"]["Strategy"]
+    raise ValidationException(
+        f"The strategy {name!r} proposed {dict(values)!r:.300}. A proposal has a value for each of "
+        f"{', '.join(space.names)}, as text, within the parameter's range, and nothing else."
+    )
 
 
 def strategy_of(spec: State, definition: State) -> Strategy:

@@ -18,20 +18,37 @@ def at_once(work: Callable[[], Answer]) -> Future[Answer]:
     return future
 
 
-class Thinkers:
-    """At most `count` pieces of work at a time, first come first served.
+class Thought(Future[Answer]):
+    """An answer to come. `is_left`: nobody waits for it any more, and it had begun."""
 
-    Work must be pure: at the end of the server it is left where it stands, and nobody learns of its answer.
+    def __init__(self, leave: Callable[[Thought[Any]], None]) -> None:
+        super().__init__()
+        self._leave = leave
+        self.is_left = False
+
+    def cancel(self) -> bool:
+        is_cancelled = super().cancel()
+        if not is_cancelled:
+            self._leave(self)
+        return is_cancelled
+
+
+class Thinkers:
+    """At most `count` pieces of work at a time that somebody waits for, first come first served.
+
+    Work must be pure: at the end of the server it is left where it stands, and nobody learns of its answer. So it is
+    when it is cancelled after it has begun: another thread takes the place of its own, for work may never end.
     """
 
     def __init__(self, name: str, count: int) -> None:
-        self._asked: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._name = name
+        self._asked: SimpleQueue[tuple[Thought[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._wake: Callable[[], None] = _nobody
         self._ending = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
-            for number in range(1, count + 1)
-        ]
+        self._leaving = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        for _ in range(count):
+            self._add()
 
     def start(self, wake: Callable[[], None]) -> None:
         """`wake` is called whenever an answer is there."""
@@ -40,11 +57,11 @@ class Thinkers:
             thread.start()
 
     def think(self, work: Callable[[], Answer]) -> Future[Answer]:
-        """Cancelling the future takes the work back, unless it has begun."""
-        future: Future[Answer] = Future()
-        future.add_done_callback(lambda _: self._wake())
-        self._asked.put(lambda: _work_out(future, work))
-        return future
+        """Cancelling the future takes the work back, or leaves it to itself where it has begun."""
+        thought: Thought[Answer] = Thought(self._leave)
+        thought.add_done_callback(lambda _: self._wake())
+        self._asked.put((thought, work))
+        return thought
 
     def stop(self) -> None:
         """Begin nothing more. Does not wait for what has begun."""
@@ -53,8 +70,23 @@ class Thinkers:
             self._asked.put(None)
 
     def _run(self) -> None:
-        while (work := self._asked.get()) is not None and not self._ending:
-            work()
+        while (asked := self._asked.get()) is not None and not self._ending:
+            _work_out(*asked)
+            with self._leaving:
+                if asked[0].is_left:
+                    return
+
+    def _leave(self, thought: Thought[Any]) -> None:
+        with self._leaving:
+            if thought.running() and not thought.is_left and not self._ending:
+                thought.is_left = True
+                self._add().start()
+
+    def _add(self) -> threading.Thread:
+        name = f"{self._name}-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._threads.append(thread)
+        return thread
 
 
 def _nobody() -> None:
@@ -68,5 +100,7 @@ def _work_out(future: Future[Any], work: Callable[[], Any]) -> None:
         answer = work()
     except Exception as error:  # noqa: BLE001 - whoever asked gets it, whatever it is
         future.set_exception(error)
+    except BaseException as error:  # noqa: BLE001 - an exit or a foreign panic would end the thread of who asked, too
+        future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
     else:
         future.set_result(answer)

@@ -119,6 +119,7 @@ class Tuner:
             KIND, owner=self.means.owner, now=now, lease_s=lease_s, limit=MOST_CLAIMED
         )
         for lease in leases:
+            self._drop(lease.resource.name)
             self._held[lease.resource.name] = Held(lease, lease.resource, Curves(self.means.store))
 
     def _renew(self, now: float) -> None:

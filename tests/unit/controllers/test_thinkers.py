@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,34 @@ def test_the_end_waits_for_nobody_and_begins_nothing() -> None:
     for thread in pool._threads:
         thread.join(PATIENCE_S)
     assert ran == []
+
+
+def test_what_never_ends_keeps_nobody_waiting_once_it_was_left() -> None:
+    go, begun, ran = threading.Event(), threading.Semaphore(0), []
+
+    def wait() -> None:
+        begun.release()
+        assert go.wait(PATIENCE_S)
+
+    with thinkers(1) as (pool, _):
+        for _ in range(3):
+            endless = pool.think(wait)
+            assert begun.acquire(timeout=PATIENCE_S)
+            assert not endless.cancel() and not endless.cancel()
+        pool.think(lambda: ran.append(1)).result(PATIENCE_S)
+        assert ran == [1] and len(pool._threads) == 4
+        go.set()
+        for thread in pool._threads[:3]:
+            thread.join(PATIENCE_S)
+        assert [thread.is_alive() for thread in pool._threads] == [False, False, False, True]
+
+
+def test_work_that_asks_to_exit_ends_neither_thread_nor_asker() -> None:
+    with thinkers(1) as (pool, _):
+        thought = pool.think(lambda: sys.exit("enough"))
+        with pytest.raises(RuntimeError, match="SystemExit: enough"):
+            thought.result(PATIENCE_S)
+        assert pool.think(lambda: 7).result(PATIENCE_S) == 7
 
 
 def test_at_once_is_done_when_it_returns() -> None:

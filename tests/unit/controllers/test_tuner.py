@@ -734,6 +734,7 @@ def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
         (facts / "entry_points.txt").write_text(f"[clary.strategies]\n{name} = {module}:{name}\n")
         (facts.parent / f"{module}.py").write_text(source)
         monkeypatch.syspath_prepend(str(facts.parent))
+        monkeypatch.delitem(sys.modules, module, raising=False)
         return name
 
     return install
@@ -747,6 +748,19 @@ def test_a_strategy_may_come_from_a_plug_in(bench: Bench, plug_in: Callable[[str
         ("1.0", "a corner"),
         ("0.0", "a corner"),
     ]
+
+
+@pytest.mark.parametrize(
+    "values", ["{'rate': 0.5}", "{'rate': '7'}", "{'other': '1'}", "{'rate': '1', 'x': '2'}"]
+)
+def test_what_a_plug_in_may_not_propose_ends_its_study(
+    bench: Bench, plug_in: Callable[[str, str], str], caplog: pytest.LogCaptureFixture, values: str
+) -> None:
+    wrong = PLUG_IN.replace('{"rate": str(float((taken + i) % 2))}', values).replace("Corners", "Wrong")
+    bench.create(jobs=3, Strategy=plug_in("Wrong", wrong))
+    bench.step(8)
+    assert bench.study().status == "Failed" and bench.children() == []
+    assert f"The strategy 'Wrong' proposed {values}" in bench.study().state["ending"]["reason"]
 
 
 SLOW = """
