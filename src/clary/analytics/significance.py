@@ -71,12 +71,19 @@ def compare_macro_f1(labels: Labels, first: Labels, second: Labels, rng: np.rand
     classes = int(cells.max()) + 1
     one, other = _MacroF1(cells[:, 0], cells[:, 1], classes), _MacroF1(cells[:, 0], cells[:, 2], classes)
     value = float((one(counts) - other(counts))[0])
-    drawn = rng.multinomial(examples, counts / examples, size=RESAMPLES)
-    spread = one(drawn) - other(drawn)
+
+    def drawn(some: int) -> Floats:
+        again = rng.multinomial(examples, counts / examples, size=some)
+        return one(again) - other(again)
+
+    def exchanged(some: int) -> Floats:
+        swapped = rng.binomial(counts, 0.5, size=(some, len(counts)))
+        kept = counts - swapped
+        return _both(one, other, kept, swapped) - _both(other, one, kept, swapped)
+
+    spread = _in_pieces(len(counts), drawn)
     low, high = np.quantile(spread, [LEVEL / 2, 1 - LEVEL / 2])
-    swapped = rng.binomial(counts, 0.5, size=(RESAMPLES, len(counts)))
-    kept = counts - swapped
-    null = _both(one, other, kept, swapped) - _both(other, one, kept, swapped)
+    null = _in_pieces(len(counts), exchanged)
     p = float((1 + (np.abs(null) >= abs(value) - _EPSILON).sum()) / (1 + RESAMPLES))
     error = float(spread.std()) * math.sqrt(examples)
     return Difference(value, float(low), float(high), p, examples, needed_examples(value, error, examples))
