@@ -16,7 +16,7 @@ from clary.errors import ValidationException
 from clary.services.operations import Context, operation
 from clary.services.search_paths import Property, find_property
 from clary.services.search_sources import SOURCES, Source
-from clary.services.search_terms import EVERYTHING, Condition, Group, read_expression
+from clary.services.search_terms import EVERYTHING, Condition, Group, number_of, read_expression
 from clary.store.base import Head
 
 Request = Mapping[str, Any]
@@ -74,8 +74,9 @@ class _Order:
         value = next(self.property.values(document), None)
         if value is None or value != value:  # not a number has no place among numbers
             return (0 if self.descending else 3, 0, name)
-        if isinstance(value, bool | int | float):
-            return (_NUMBER, float(value), name)
+        number = number_of(value) if self.property.type == "any" else None
+        if number is not None or isinstance(value, bool | int | float):
+            return (_NUMBER, float(value) if number is None else number, name)
         return (_TEXT, str(value), name)
 
     def is_behind(self, place: Place, other: Place) -> bool:

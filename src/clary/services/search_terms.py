@@ -76,7 +76,7 @@ class Term:
         yield self.property
 
     def _equals(self, value: Any) -> bool:
-        number = _number(value) if self.property.type != "text" else None
+        number = number_of(value) if self.property.type != "text" else None
         if number is not None and self.number is not None:
             return number == self.number
         if isinstance(value, bool):
@@ -84,7 +84,7 @@ class Term:
         return self.text in _spellings(value)
 
     def _is_beyond(self, value: Any) -> bool:
-        number = _number(value)
+        number = number_of(value)
         return number is not None and self.number is not None and _ORDER[self.operator](number, self.number)
 
 
@@ -138,6 +138,17 @@ def read_expression(expression: Request, shape: StructureShape) -> Group:
         )
     _check_contains(_terms(group), shape)
     return group
+
+
+def number_of(value: Any) -> float | None:
+    """Hyperparameters are text, some of it JSON-encoded once more."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value if not isinstance(value, str) else value.strip().strip('"'))
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(number) else number
 
 
 def _group(expression: Request, shape: StructureShape) -> Group:
@@ -202,25 +213,14 @@ def _nested(entry: Request, shape: StructureShape) -> Nested:
 def _wanted(found: Property, text: str) -> float | None:
     if found.type == "time":
         return _time(text)
-    return _number(text)
-
-
-def _number(value: Any) -> float | None:
-    """Hyperparameters are text, some of it JSON-encoded once more."""
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value if not isinstance(value, str) else value.strip().strip('"'))
-    except (TypeError, ValueError):
-        return None
-    return None if math.isnan(number) else number
+    return number_of(text)
 
 
 def _time(text: str) -> float | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        return _number(text)
+        return number_of(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

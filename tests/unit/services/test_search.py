@@ -170,6 +170,19 @@ def test_a_name_is_looked_for_among_names_that_begin_so(context: Context) -> Non
     assert where.links_to and not left.members, "one of one condition"
 
 
+def test_texts_that_are_numbers_are_sorted_as_numbers(context: Context) -> None:
+    for place, value in enumerate(("0.1", "1e-05", '"10"', "9", "many")):
+        rate = [{"Key": "rate", "Value": value}]
+        ask(context, "CreateTrialComponent", TrialComponentName=f"r{place}", Tags=rate)
+    ascending = {"SortBy": "Tags.rate", "SortOrder": "Ascending"}
+    assert names(context, **ascending) == ["r1", "r0", "r3", "r2", "r4"]
+    assert names(context, SortBy="Tags.rate") == ["r4", "r2", "r3", "r0", "r1"]
+    second = find(
+        context, **ascending, MaxResults=3, NextToken=find(context, **ascending, MaxResults=3)["NextToken"]
+    )
+    assert [each["TrialComponent"]["TrialComponentName"] for each in second["Results"]] == ["r2", "r4"]
+
+
 def test_what_is_not_a_number_is_sorted_as_if_it_was_not_there(runs: Context) -> None:
     runs.store.append([Point(f"{COMPONENT}/r3", "loss", 3.0, float("inf"))])
     order = {"SortBy": "Metrics.loss.StdDev", "MaxResults": 1}
