@@ -46,7 +46,7 @@ def find(context: Context, kind: Kind, name: str) -> Resource:
 
 def change(context: Context, kind: Kind, name: str, by: Callable[[Resource], Resource]) -> Resource:
     """Raises ValidationException when there is none."""
-    job = context.store.update(kind.name, name, by)
+    job = context.store.update(kind.name, find(context, kind, name).name, by)
     if job is None:
         raise ValidationException("Requested resource not found.")
     context.changed()

@@ -168,9 +168,10 @@ def test_a_job_is_found_by_the_name_in_its_arn(context: Context) -> None:
     assert described["TrainingJobName"] == "Job-1"
 
 
-def test_stopping_a_job_shows_in_its_component(context: Context) -> None:
+@pytest.mark.parametrize("name", ["Job-1", "job-1"])
+def test_stopping_a_job_shows_in_its_component(context: Context, name: str) -> None:
     fit(context)
-    training.stop(context, {"TrainingJobName": "Job-1"})
+    training.stop(context, {"TrainingJobName": name})
     status = component_of(context, f"{ARN}training-job/job-1")["Status"]
     assert status["PrimaryStatus"] == "Stopping"
 
