@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
 from clary.controllers.children import Curves
 from clary.controllers.proposals import hyperband_of
 from clary.controllers.studies import end, open_children
@@ -17,9 +15,7 @@ from clary.domain.studies import is_open
 from clary.store.base import Resource
 from clary.tuning import stopping
 from clary.tuning.completion import Criteria, progress
-from clary.tuning.forecast import length_of
-from clary.tuning.prospects import due, prospects
-from clary.tuning.requests import emitted, foretells, observations, observed, space_of
+from clary.tuning.requests import emitted, observed
 from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation
 
@@ -81,13 +77,18 @@ def stop_early(sight: Sight, state: State) -> State:
         decide = _by_median
     else:
         return state
-    running = {
+    running = running_of(sight, state)
+    changed = decide(sight, state, running) if running else {}
+    return {**state, "children": {**state["children"], **changed}} if changed else state
+
+
+def running_of(sight: Sight, state: State) -> dict[str, tuple[float, ...]]:
+    """Curves of the children that may yet be stopped: they run, gave a value, and none was decided to stop."""
+    return {
         name: curve
         for name, child in open_children(state).items()
         if "decision" not in child and (curve := sight.running(name, child))
     }
-    changed = decide(sight, state, running) if running else {}
-    return {**state, "children": {**state["children"], **changed}} if changed else state
 
 
 def _by_median(sight: Sight, state: State, running: Curve) -> dict[str, State]:
@@ -97,40 +98,11 @@ def _by_median(sight: Sight, state: State, running: Curve) -> dict[str, State]:
         found = stopping.decide(curve, earlier, maximize=studies.maximizes(sight.study.spec))
         if found is not None and found.stop:
             changed[name] = {**state["children"][name], "decision": recorded(found)}
-    if foretells(sight.study.spec):
-        changed |= _by_prospects(sight, state, {n: c for n, c in running.items() if n not in changed})
     return changed
 
 
-def _by_prospects(sight: Sight, state: State, running: Curve) -> dict[str, State]:
-    """Of a Bayesian study, which has one definition where it stops early. Fits the model only when a look is due."""
-    spec = sight.study.spec
-    history = observations(state, 0, sight.observation)
-    length = length_of(history)
-    waiting = {
-        name: curve
-        for name, curve in running.items()
-        if length is not None and due(len(curve), _looked(state["children"][name]), length)
-    }
-    if not waiting:
-        return {}
-    maximize = studies.maximizes(spec)
-    # The seed and what has ended settle the answer, so that a server that starts again finds the same.
-    rng = np.random.default_rng([state["seed"], len(history), 1])
-    space = space_of(studies.ranges(spec, studies.definitions(spec)[0]))
-    model = prospects(space, history, rng, maximize=maximize)
-    if model is None:
-        return {}
-    changed: dict[str, State] = {}
-    for name, curve in waiting.items():
-        child = state["children"][name]
-        found = model.decide(child["values"], curve)
-        stops = {"decision": recorded(found)} if found.stop else {}
-        changed[name] = {**child, "looks": [*child.get("looks", []), recorded(found)], **stops}
-    return changed
-
-
-def _looked(child: State) -> int:
+def looked(child: State) -> int:
+    """The step at which it was last looked at; 0 before."""
     looks = child.get("looks", [])
     return int(looks[-1]["step"]) if looks else 0
 
@@ -151,7 +123,7 @@ def _by_hyperband(sight: Sight, state: State, running: Curve) -> dict[str, State
             curve,
             others,
             maximize=studies.maximizes(spec),
-            decided=_looked(child),
+            decided=looked(child),
         )
         if found is not None:
             stops = (

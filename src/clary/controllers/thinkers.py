@@ -6,9 +6,15 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Answer = TypeVar("Answer")
+
+
+class Think(Protocol):
+    """Has some thread work out an answer."""
+
+    def __call__(self, work: Callable[[], Answer], /) -> Future[Answer]: ...
 
 
 def at_once(work: Callable[[], Answer]) -> Future[Answer]:

@@ -8,8 +8,8 @@ the row what it wanted, in the children's rows what became of it, and does what 
     ended     its outcome is in the study's `children`; its job is not read again
     gone      its job was there and is no more (it was deleted before its end was noted): it ended, and is not run again
 
-What runs next is worked out beside the turns (`proposals`), so that a study that thinks long is stopped as promptly as
-any other, and none waits for it.
+What runs next is worked out beside the turns (`proposals`), and so is what a model is needed for to stop (`looks`): a
+study that thinks long is stopped as promptly as any other, and none waits for it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clary.agent import contract
-from clary.controllers import nearest, studies
+from clary.controllers import looks, nearest, studies
 from clary.controllers.children import Children, Curves
 from clary.controllers.components import finish_component
 from clary.controllers.decisions import Sight, complete, stop_early
 from clary.controllers.proposals import Answer, adopt, answer, ask, is_quick
-from clary.controllers.thinkers import at_once
+from clary.controllers.thinkers import Think, at_once
 from clary.domain.kinds import TUNING_JOB
 from clary.domain.names import Account
 from clary.errors import Fault
 from clary.settings import Settings
 from clary.store.base import Lease, Resource, Store
+from clary.tuning.stopping import Decision
 from clary.tuning.strategy import Observation
 
 log = logging.getLogger("clary.controllers.tuner")
@@ -50,7 +51,8 @@ class Held:
     """A study under this controller's lease.
 
     `study` is its row as last read or written. `past`: what children that have ended showed. `seen`: jobs of open
-    children as last read. `thought`: what becomes of a question that was put. `faults`: turns in a row that raised.
+    children as last read. `thought`, `look`: what becomes of the questions what to run and what to stop, once put.
+    `faults`: turns in a row that raised.
     """
 
     lease: Lease
@@ -58,14 +60,20 @@ class Held:
     curves: Curves
     past: dict[str, Observation] = field(default_factory=dict)
     thought: Future[Answer] | None = None
+    look: Future[dict[str, Decision]] | None = None
     seen: dict[str, Resource] = field(default_factory=dict)
     faults: int = 0
 
-    def give_up_thought(self) -> None:
-        """Nobody waits for the answer any more."""
-        if self.thought is not None:
-            self.thought.cancel()
-        self.thought = None
+    @property
+    def thinks(self) -> bool:
+        return self.thought is not None or self.look is not None
+
+    def give_up_thoughts(self) -> None:
+        """Nobody waits for the answers any more."""
+        for each in (self.thought, self.look):
+            if each is not None:
+                each.cancel()
+        self.thought = self.look = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ class Means:
     settings: Settings
     owner: str
     changed: Callable[[], None]
-    think: Callable[[Callable[[], Answer]], Future[Answer]] = at_once
+    think: Think = at_once
 
 
 @dataclass(slots=True)
@@ -103,7 +111,7 @@ class Tuner:
         for name, held in list(self._held.items()):
             try:
                 self._turn(name, held, versions.get(name), now)
-                if held.thought is None:
+                if not held.thinks:
                     held.faults = 0
             except Exception as error:
                 # One study's trouble must not hold up the others; trouble that stays ends the study.
@@ -161,11 +169,21 @@ class Tuner:
         state = studies.ending(study, state, rows, now)
         state = complete(sight, state, now)
         if "ending" in state:
-            held.give_up_thought()
+            held.give_up_thoughts()
             return studies.drop_unborn(state, rows)
         state = stop_early(sight, state)
+        state = self._look(held, state, sight)
         state = self._plan(held, study, state, sight, now)
         return studies.ending(study, state, rows, now)
+
+    def _look(self, held: Held, state: State, sight: Sight) -> State:
+        """As `_plan`: with the answer to the question put before, or a question is put."""
+        if held.look is None and (question := looks.ask(sight, state)) is not None:
+            held.look = self.means.think(lambda: looks.answer(question))
+        if held.look is None or not held.look.done():
+            return state
+        look, held.look = held.look, None
+        return looks.adopt(state, look.result())
 
     def _plan(self, held: Held, study: Resource, state: State, sight: Sight, now: float) -> State:
         """With the children of the question put before, if its answer is there; else a question is put."""
@@ -227,4 +245,4 @@ class Tuner:
     def _drop(self, name: str) -> None:
         held = self._held.pop(name, None)
         if held is not None:
-            held.give_up_thought()
+            held.give_up_thoughts()

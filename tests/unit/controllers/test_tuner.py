@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -622,6 +623,77 @@ def test_a_bayesian_study_stops_what_is_not_worth_the_rest(bench: Bench) -> None
     before = bench.study()
     bench.step()
     assert bench.study() == before
+
+
+@dataclass
+class Later:
+    """Thoughts that are worked out when the test says so."""
+
+    asked: list[tuple[Future[Any], Callable[[], Any]]] = field(default_factory=list)
+
+    def __call__(self, work: Callable[[], Any], /) -> Future[Any]:
+        self.asked.append((Future(), work))
+        return self.asked[-1][0]
+
+    def work_out(self) -> None:
+        for future, work in self.asked:
+            if future.set_running_or_notify_cancel():
+                future.set_result(work())
+        self.asked.clear()
+
+
+@pytest.fixture
+def later(bench: Bench) -> Later:
+    """A Bayesian study with three children that ran to the end and one, poor, at the first look, which is asked for."""
+    bench.create(jobs=6, parallel=1, Strategy="Bayesian", TrainingJobEarlyStoppingType="Auto")
+    for number, final in enumerate((0.80, 0.82, 0.78), start=1):
+        bench.step(2)
+        bench.end(number, *rising(final))
+    bench.step(2)
+    later = Later()
+    bench.start(think=later)
+    bench.say(4, *rising(0.3)[:4])
+    bench.step(2)
+    assert len(later.asked) == 1
+    return later
+
+
+def test_a_look_takes_its_time_and_is_adopted_by_a_later_turn(bench: Bench, later: Later) -> None:
+    bench.say(4, rising(0.3)[4])
+    before = bench.study()
+    bench.step(3)
+    assert bench.study() == before and len(later.asked) == 1
+    later.work_out()
+    bench.step(3)
+    child = bench.children()[3]
+    assert child["status"] == "Stopped" and child["looks"] == [child["decision"]]
+    assert child["decision"]["step"] == 4  # what it had shown when the question was put
+
+
+def test_a_look_at_a_child_that_ended_meanwhile_changes_nothing(bench: Bench, later: Later) -> None:
+    bench.end(4, *rising(0.3)[4:])
+    bench.step(2)
+    before = bench.children()[3]
+    later.work_out()
+    bench.step(2)
+    assert bench.children()[3] == before and before["status"] == "Completed" and "looks" not in before
+
+
+def test_a_look_is_given_up_when_the_study_ends(bench: Bench, later: Later) -> None:
+    bench.store.update(KIND, "study", lambda row: replace(row, status="Stopping"))
+    bench.step(4)
+    assert bench.study().status == "Stopped"
+    assert later.asked[0][0].cancelled()
+
+
+def test_a_look_that_was_not_adopted_is_made_again_by_the_next_server(bench: Bench, later: Later) -> None:
+    later.work_out()
+    bench.start(think=later)
+    bench.step(2)
+    assert "looks" not in bench.children()[3]
+    later.work_out()
+    bench.step(3)
+    assert bench.children()[3]["decision"]["step"] == 4
 
 
 def test_the_model_does_not_stop_children_of_a_random_study(bench: Bench) -> None:
