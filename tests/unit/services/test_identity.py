@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,13 +15,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from clary.domain.names import Account
 from clary.errors import AccessFault, ClientFault
 from clary.services import identity
 from clary.services.operations import OPERATIONS, Context
-from clary.settings import Settings
-from clary.store.base import Credential
-from clary.store.sql import open_store
 from clary.wire.http import Headers, HttpRequest
 from clary.wire.sigv4 import Verifier
 
@@ -42,22 +37,13 @@ class Digits:
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    objects: Any = None
-    request: Any = None
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=objects,
-        now=lambda: NOW,
-        new_id=Digits(),
-        changed=lambda: None,
-        caller=Credential("AKIA", "secret"),
-        request=request,
-    )
-    store.close()
+def now() -> Callable[[], float]:
+    return lambda: NOW
+
+
+@pytest.fixture
+def new_id() -> Callable[[int], str]:
+    return Digits()
 
 
 def test_the_caller_is_an_assumed_role(context: Context) -> None:

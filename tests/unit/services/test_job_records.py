@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.domain.names import Account
 from clary.errors import ClientFault, ResourceInUse, ResourceNotFound, ValidationException
-from clary.objects.base import Bucket
-from clary.objects.disk import DiskObjects
 from clary.services import experiments, experiments_list, training, tuning
-from clary.services.operations import OPERATIONS, Context
-from clary.settings import Settings
-from clary.store.base import Credential, Point
-from clary.store.sql import open_store
-from clary.testing import SteppedClock
-from clary.wire.http import Headers, HttpRequest
+from clary.services.operations import Context
+from clary.store.base import Point
+from tests.unit.services.asking import ask
 
 COMPONENT = "experiment-trial-component"
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    clock = SteppedClock()
+def new_id() -> Callable[[int], str]:
     ids = count()
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    objects = DiskObjects(store.engine, tmp_path / "objects", new_id=lambda digits: f"{next(ids):0{digits}x}")
-    objects.create_bucket(Bucket("data", clock.now))
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=objects,
-        now=lambda: clock.advance(1),
-        new_id=lambda digits: f"{next(ids):0{digits}x}",
-        changed=lambda: None,
-        caller=Credential("AKIA", "secret"),
-        request=HttpRequest("POST", "/", "", Headers(), None),  # type: ignore[arg-type]
-    )
-    store.close()
-
-
-def ask(context: Context, name: str, **request: Any) -> Any:
-    return OPERATIONS["sagemaker", name](context, request)
+    return lambda digits: f"{next(ids):0{digits}x}"
 
 
 DEFINITION: dict[str, Any] = {

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -30,9 +29,7 @@ from clary.services.lineage import (
 from clary.services.lineage_associations import add_association, delete_association, list_associations
 from clary.services.lineage_query import query_lineage
 from clary.services.operations import Context
-from clary.settings import Settings
-from clary.store.base import Credential, Resource
-from clary.store.sql import open_store
+from clary.store.base import Resource
 
 ACCOUNT = Account("123456789012", "us-east-1")
 COMPONENT = "experiment-trial-component"
@@ -40,22 +37,9 @@ URI = "s3://bucket/data"
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    """Each look at its clock is a second later."""
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    clock = itertools.count(100)
-    yield Context(
-        account=ACCOUNT,
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=None,
-        now=lambda: float(next(clock)),
-        new_id=lambda n: "0" * n,
-        changed=lambda: None,
-        caller=Credential("key", "secret"),
-        request=None,
-    )
-    store.close()
+def now() -> Callable[[], float]:
+    clock = count(100)
+    return lambda: float(next(clock))
 
 
 def artifact(context: Context, uri: str = URI, type_: str = "DataSet", **more: Any) -> str:

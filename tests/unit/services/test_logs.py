@@ -2,34 +2,17 @@ from dataclasses import replace
 
 import pytest
 
-from clary.domain.names import Account
 from clary.errors import ClientFault, ResourceNotFoundException
 from clary.services import logs
-from clary.services.operations import Context
-from clary.settings import Settings
-from clary.store.base import Credential, Resource
-from clary.store.sql import open_store
+from clary.store.base import Resource
 
 GROUP = {"logGroupName": logs.TRAINING_JOBS}
 STREAM = "job/algo-1-1000"
 
 
 @pytest.fixture
-def context(tmp_path):
-    settings = Settings(home=tmp_path)
-    with_store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=settings,
-        store=with_store,
-        objects=None,
-        now=lambda: 5.0,
-        new_id=lambda n: "0" * n,
-        changed=lambda: None,
-        caller=Credential("key", "secret"),
-        request=None,
-    )
-    with_store.close()
+def now():
+    return lambda: 5.0
 
 
 def add_job(context, name="job", lines=(), created_ms=1000, host="algo-1"):

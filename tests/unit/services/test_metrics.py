@@ -1,31 +1,15 @@
 import pytest
 
-from clary.domain.names import Account
 from clary.errors import ClientFault
 from clary.services import metrics
-from clary.services.operations import Context
-from clary.settings import Settings
-from clary.store.base import Credential, Point, Resource
-from clary.store.sql import open_store
+from clary.store.base import Point, Resource
 
 JOBS = "/aws/sagemaker/TrainingJobs"
 
 
 @pytest.fixture
-def context(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=None,
-        now=lambda: 5000.0,
-        new_id=lambda n: "0" * n,
-        changed=lambda: None,
-        caller=Credential("key", "secret"),
-        request=None,
-    )
-    store.close()
+def now():
+    return lambda: 5000.0
 
 
 def add_job(store, name, losses=(), cpu=()):

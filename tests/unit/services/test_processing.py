@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.domain.names import Account
 from clary.domain.transitions import enter
 from clary.errors import ClientFault, ResourceInUse, ValidationException
-from clary.objects.base import Bucket
-from clary.objects.disk import DiskObjects
 from clary.services import logs, processing, tags
 from clary.services.operations import Context
-from clary.settings import Settings
-from clary.store.base import Credential
-from clary.store.sql import open_store
-from clary.testing import SteppedClock
-from clary.wire.http import Headers, HttpRequest
 
 KIND = "processing-job"
 
@@ -69,25 +59,8 @@ REQUEST: dict[str, Any] = {
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    clock = SteppedClock()
-    ids = iter(range(100_000))
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    objects = DiskObjects(store.engine, tmp_path / "objects", new_id=lambda digits: f"{next(ids):0{digits}x}")
-    objects.create_bucket(Bucket("data", clock.now))
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=objects,
-        now=lambda: clock.advance(1),
-        new_id=lambda digits: "0" * digits,
-        changed=lambda: None,
-        caller=Credential("AKIA", "secret"),
-        request=HttpRequest("POST", "/", "", Headers(), None),  # type: ignore[arg-type]
-        capacity=lambda instance_type: 4,
-    )
-    store.close()
+def context(context: Context) -> Context:
+    return replace(context, capacity=lambda instance_type: 4)
 
 
 def end(context: Context, name: str, status: str = "Completed", **state: Any) -> None:

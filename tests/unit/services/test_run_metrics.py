@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,9 +13,7 @@ from clary.errors import ResourceNotFound
 from clary.services import run_metrics
 from clary.services.operations import Context
 from clary.services.run_metrics import batch_get_metrics, batch_put_metrics
-from clary.settings import Settings
-from clary.store.base import Credential, Point, Resource
-from clary.store.sql import open_store
+from clary.store.base import Point, Resource
 
 ACCOUNT = Account("123456789012", "us-east-1")
 KIND = "experiment-trial-component"
@@ -28,20 +26,13 @@ def changes() -> list[int]:
 
 
 @pytest.fixture
-def context(tmp_path: Path, changes: list[int]) -> Iterator[Context]:
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    yield Context(
-        account=ACCOUNT,
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=None,
-        now=lambda: 5000.0,
-        new_id=lambda n: "0" * n,
-        changed=lambda: changes.append(1),
-        caller=Credential("key", "secret"),
-        request=None,
-    )
-    store.close()
+def now() -> Callable[[], float]:
+    return lambda: 5000.0
+
+
+@pytest.fixture
+def context(context: Context, changes: list[int]) -> Context:
+    return replace(context, changed=lambda: changes.append(1))
 
 
 @pytest.fixture

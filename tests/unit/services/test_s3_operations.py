@@ -5,23 +5,17 @@ from __future__ import annotations
 import os
 import secrets
 import tracemalloc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.domain.names import Account
 from clary.errors import S3Fault
-from clary.objects.base import Bucket, NoSuchKey, OutOfSpace
-from clary.objects.disk import DiskObjects
+from clary.objects.base import NoSuchKey, OutOfSpace
 from clary.services import s3  # noqa: F401
 from clary.services.operations import OPERATIONS, Context, Reply
-from clary.settings import Settings
-from clary.store.base import Credential
-from clary.store.sql import open_store
 from clary.wire.http import FileBody, Headers, HttpRequest
 from tests.unit.objects.test_blobs import largest_file
 
@@ -29,25 +23,23 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    def new_id(digits: int) -> str:
-        return secrets.token_hex(digits // 2)
+def bucket() -> str:
+    return "bucket"
 
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    objects = DiskObjects(store.engine, tmp_path / "objects", new_id=new_id)
-    objects.create_bucket(Bucket("bucket", 1.0))
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=objects,
-        now=lambda: 1000.0,
-        new_id=new_id,
-        changed=lambda: None,
-        caller=Credential("AKID", "secret"),
-        request=HttpRequest("PUT", "/bucket/key", "", Headers(), BytesIO()),
-    )
-    store.close()
+
+@pytest.fixture
+def now() -> Callable[[], float]:
+    return lambda: 1000.0
+
+
+@pytest.fixture
+def new_id() -> Callable[[int], str]:
+    return lambda digits: secrets.token_hex(digits // 2)
+
+
+@pytest.fixture
+def context(context: Context) -> Context:
+    return replace(context, request=HttpRequest("PUT", "/bucket/key", "", Headers(), BytesIO()))
 
 
 def call(context: Context, name: str, **request: Any) -> Mapping[str, Any]:

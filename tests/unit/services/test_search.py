@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.domain.names import Account
 from clary.errors import ValidationException
-from clary.objects.disk import DiskObjects
 from clary.services import experiments, search, search_sources, tags, training  # noqa: F401 - they register their operations
-from clary.services.operations import OPERATIONS, Context
+from clary.services.operations import Context
 from clary.services.search_terms import read_expression
-from clary.settings import Settings
-from clary.store.base import Credential, Point
-from clary.store.sql import open_store
-from clary.testing import SteppedClock
-from clary.wire.encode_json import write_json
-from clary.wire.http import Headers, HttpRequest
-from clary.wire.models import service_model
+from clary.store.base import Point
+from tests.unit.services.asking import ask
 
 COMPONENT = "experiment-trial-component"
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    clock = SteppedClock()
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=DiskObjects(store.engine, tmp_path / "objects", new_id=lambda digits: "0" * digits),
-        now=lambda: clock.advance(1),
-        new_id=lambda digits: "0" * digits,
-        changed=lambda: None,
-        caller=Credential("AKIA", "secret"),
-        request=HttpRequest("POST", "/", "", Headers(), None),  # type: ignore[arg-type]
-    )
-    store.close()
-
-
-def ask(context: Context, name: str, **request: Any) -> Any:
-    """An operation's answer, which fits the shape it is published with."""
-    answer = OPERATIONS["sagemaker", name](context, request)
-    write_json(answer, service_model("sagemaker").operation_model(name).output_shape)  # type: ignore[arg-type]
-    return answer
 
 
 @pytest.fixture

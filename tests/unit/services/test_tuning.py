@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.domain.names import Account
 from clary.errors import ClientFault, ResourceInUse, ValidationException
-from clary.objects.base import Bucket
-from clary.objects.disk import DiskObjects
 from clary.services import tags, training, tuning, tuning_list
 from clary.services.operations import Context
 from clary.services.tuning_autotune import range_around
-from clary.settings import Settings
-from clary.store.base import Credential
-from clary.store.sql import open_store
-from clary.testing import SteppedClock
-from clary.wire.http import Headers, HttpRequest
 
 KIND = "hyper-parameter-tuning-job"
 DEFINITION: dict[str, Any] = {
@@ -100,24 +91,8 @@ def several(*changes: tuple[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    clock = SteppedClock()
-    ids = iter(range(100_000))
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    objects = DiskObjects(store.engine, tmp_path / "objects", new_id=lambda digits: f"{next(ids):0{digits}x}")
-    objects.create_bucket(Bucket("data", clock.now))
-    yield Context(
-        account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
-        store=store,
-        objects=objects,
-        now=lambda: clock.advance(1),
-        new_id=lambda digits: "12345678"[:digits],
-        changed=lambda: None,
-        caller=Credential("AKIA", "secret"),
-        request=HttpRequest("POST", "/", "", Headers(), None),  # type: ignore[arg-type]
-    )
-    store.close()
+def new_id() -> Callable[[int], str]:
+    return lambda digits: "12345678"[:digits]
 
 
 def described(context: Context, name: str = "study") -> Any:
