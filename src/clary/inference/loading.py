@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,12 @@ def _read(kind: str, place: str, what: str, source: str | Path, *, local: bool, 
 
     try:
         return getattr(transformers, kind).from_pretrained(place, local_files_only=local, **more)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except pickle.UnpicklingError as error:
+        raise ModelFault(
+            f"{source}: {what} cannot be loaded: its weights are a broken pickle, or one that holds more than tensors, "
+            "which may run code; save it again with save_pretrained(), which writes safetensors"
+        ) from error
+    except Exception as error:  # broken files end in exceptions of every kind, of four libraries
         raise ModelFault(
             f"{source}: {what} cannot be loaded by transformers {transformers.__version__}: {error}"
         ) from error

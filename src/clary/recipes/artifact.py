@@ -31,11 +31,17 @@ class Artifact:
 
     @property
     def names(self) -> list[str]:
-        """The classes in the model's order."""
+        """The classes in the model's order. Raises CannotEvaluate."""
         given = self.config.get("id2label")
         if not given:
             return [f"LABEL_{n}" for n in range(int(self.config.get("num_labels", 2)))]
-        return [str(given[key]) for key in sorted(given, key=int)]
+        try:
+            return [str(given[key]) for key in sorted(given, key=int)]
+        except (TypeError, ValueError) as broken:
+            raise CannotEvaluate(
+                f"config.json of {self.source}: id2label is no table of names by number, as "
+                '{"0": "negative", "1": "positive"} is'
+            ) from broken
 
 
 def open_model(path: Path, *, scratch: Path, task: str | None = None) -> Artifact:
@@ -49,6 +55,8 @@ def open_model(path: Path, *, scratch: Path, task: str | None = None) -> Artifac
         config = json.loads(place.read_text(encoding="utf-8"))
     except ValueError as broken:
         raise CannotEvaluate(f"{place.name} of {path}: not JSON ({broken})") from broken
+    if not isinstance(config, dict):
+        raise CannotEvaluate(f"{place.name} of {path}: {type(config).__name__} where an object belongs")
     return Artifact(place.parent, config, str(path), task or _task(config, path))
 
 
@@ -116,6 +124,8 @@ def _supported(task: str, config: Mapping[str, Any], path: Path) -> str:
     if task not in SUPPORTED:
         raise CannotEvaluate(f"--model {path}: {task} is not supported yet; {' and '.join(SUPPORTED)} are")
     problem = config.get("problem_type")
+    if problem is None and len(config.get("id2label") or ()) == 1:
+        problem = "regression"  # what transformers makes of a single output
     if task == "text-classification" and problem in {"multi_label_classification", "regression"}:
         raise CannotEvaluate(
             f"--model {path}: problem_type {problem} is not supported yet; single-label models are"

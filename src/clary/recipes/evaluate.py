@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MODEL, DATA, OUTPUT = (Path("/opt/ml/processing") / name for name in ("model", "test", "evaluation"))
 MESSAGE = Path("/opt/ml/output/message")  # what a processing job's ExitMessage is read from
+MIN_LENGTH = 8  # tokens: a few beside those that a tokenizer puts around a text
+MIN_RESAMPLES = 2  # one has no deviation
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 PACKAGES = ("clary", "torch", "transformers", "scikit-learn", "torchmetrics")
 
@@ -175,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # they fill a job's log
     try:
+        _refuse_unwritable(args.output)
         evaluation = evaluate(
             args.model,
             args.data,
@@ -195,13 +198,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"evaluate: {refusal}", file=sys.stderr)
         _leave_message(str(refusal))
         return 1
-    for path in evaluation.write(args.output):
+    try:
+        written = evaluation.write(args.output)
+    except OSError as fault:
+        print(f"evaluate: --output {args.output} cannot be written: {fault}", file=sys.stderr)
+        _leave_message(f"{args.output} cannot be written: {fault}")
+        return 1
+    for path in written:
         print(path)
     for name, value in evaluation.metrics.items():
         print(f"{name}: {value:.6f}")  # for MetricDefinitions: "accuracy: ([0-9.]+)"
     print(evaluation.headline)
     _leave_message(evaluation.headline)
     return 0
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Before the model has worked for an hour. Raises CannotEvaluate."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise CannotEvaluate(f"--output {folder}: {there} is no folder")
+    if not os.access(there, os.W_OK):
+        raise CannotEvaluate(f"--output {folder}: {there} cannot be written to")
 
 
 def _leave_message(text: str) -> None:
@@ -238,10 +256,20 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="auto: fp32, and a word where bf16 would be faster",
     )
-    add("--max-length", type=int, metavar="TOKENS", help="cut longer texts [what the model reads]")
+    add(
+        "--max-length",
+        type=_at_least(MIN_LENGTH),
+        metavar="TOKENS",
+        help="cut longer texts [what the model reads]",
+    )
     add("--encoding", metavar="NAME", help="of text files [UTF-8]")
-    add("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap [{RESAMPLES}]")
-    add("--seed", type=int, default=0, help="of the bootstrap [0]")
+    add(
+        "--resamples",
+        type=_at_least(MIN_RESAMPLES),
+        default=RESAMPLES,
+        help=f"of the bootstrap [{RESAMPLES}]",
+    )
+    add("--seed", type=_at_least(0), default=0, help="of the bootstrap [0]")
     add(
         "--texts",
         action=argparse.BooleanOptionalAction,
@@ -249,6 +277,16 @@ def _parser() -> argparse.ArgumentParser:
         help="whether the texts are written, too",
     )
     return parser
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
 
 
 def _names(text: str) -> list[str]:

@@ -119,6 +119,8 @@ def value_of(row: Row, column: str) -> Any:
 
 def text_of(row: Row, column: str) -> str:
     value = value_of(row, column)
+    if column not in row.values:
+        raise CannotEvaluate(f"{row.place}: no column {column!r} here; there are {_shown(list(row.values))}")
     if value is None or (isinstance(value, str) and not value.strip()):
         raise CannotEvaluate(f"{row.place}, column {column!r}: empty text; remove the row or fill it in")
     if not isinstance(value, str):
@@ -156,6 +158,8 @@ def _labels(rows: Sequence[Row], column: str, names: Sequence[str]) -> list[int]
 
 def _label_text(row: Row, column: str) -> str:
     value = value_of(row, column)
+    if column not in row.values:
+        raise CannotEvaluate(f"{row.place}: no column {column!r} here; there are {_shown(list(row.values))}")
     if isinstance(value, (list, dict)):
         raise CannotEvaluate(
             f"{row.place}, column {column!r}: several labels; a single label is evaluated here"

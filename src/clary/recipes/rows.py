@@ -16,8 +16,10 @@ from clary.recipes.refusal import CannotEvaluate
 
 ENCODING = "utf-8-sig"  # UTF-8, with or without a byte order mark
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+SEPARATORS = (";", "\t", "|", ",")  # what a header of one column may have been meant to be cut at
 LINES = (".jsonl", ".ndjson", ".json")
 COLUMNAR = (".parquet",)
+_UNREADABLE = "JSON that Python does not read"  # a number of thousands of digits, endless nesting
 SUFFIXES = (*TABLES, *LINES, *COLUMNAR)
 
 
@@ -144,6 +146,11 @@ def _records(name: str, text: str, delimiter: str, quoting: Any) -> Iterator[Row
 
 def _header(name: str, record: list[str]) -> list[str]:
     header = [field.strip() for field in record]
+    if len(header) == 1 and (other := next((mark for mark in SEPARATORS if mark in header[0]), None)):
+        raise CannotEvaluate(
+            f"{name}, line 1: the only column is {header[0]!r}; a .csv is separated by commas and a .tsv by tabs, "
+            f"not by {other!r}"
+        )
     twice = sorted({field for field in header if header.count(field) > 1})
     if twice:
         raise CannotEvaluate(f"{name}, line 1: the header names {', '.join(map(repr, twice))} more than once")
@@ -156,6 +163,8 @@ def _json(name: str, text: str) -> Iterator[Row]:
         document = json.loads(text)
     except json.JSONDecodeError:
         return _json_lines(name, text)
+    except (ValueError, RecursionError) as beyond:
+        raise CannotEvaluate(f"{name}: {_UNREADABLE} ({beyond})") from beyond
     if isinstance(document, list):
         return (_object(f"{name}, item {n}", item) for n, item in enumerate(document, 1))
     if isinstance(document, dict) and isinstance(document.get("data"), list):
@@ -172,6 +181,8 @@ def _json_lines(name: str, text: str) -> Iterator[Row]:
                 raise CannotEvaluate(
                     f"{name}, line {number}: not JSON ({broken.msg}, column {broken.colno})"
                 ) from broken
+            except (ValueError, RecursionError) as beyond:
+                raise CannotEvaluate(f"{name}, line {number}: {_UNREADABLE} ({beyond})") from beyond
 
 
 def _object(place: str, item: Any) -> Row:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import shutil
 import tarfile
 
 import numpy as np
@@ -130,6 +132,23 @@ def test_faults_name_what_is_wrong(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "no-such-thing"}))
     with pytest.raises(ModelFault, match=r"config.json cannot be loaded by transformers"):
+        Encoder.load(folder)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("model.safetensors", b"xx", "the model cannot be loaded by transformers"),
+        ("pytorch_model.bin", pickle.dumps({"a": print}), "holds more than tensors"),
+    ],
+)
+def test_broken_weights_are_a_fault_of_the_model(saved, tmp_path, name, content, says):
+    folder = tmp_path / "broken"
+    shutil.copytree(saved, folder)
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelFault, match=says):
         Encoder.load(folder)
 
 

@@ -259,3 +259,49 @@ def test_columns_are_passed_on(classifier: Path, texts: list[str], tmp_path: Pat
     data = write_csv(tmp_path / "a.csv", rows)
     found = recipe.evaluate(classifier, data, columns=Columns("body", None, "stars"), resamples=5)
     assert found.document["data"]["columns"] == {"text": "body", "label": "stars"}
+
+
+def test_output_that_cannot_be_written_is_said_before_the_model_works(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("x")
+    for output in (taken, taken / "below"):
+        arguments = ["--model", str(tmp_path / "none"), "--data", str(data), "--output", str(output)]
+        assert recipe.main(arguments) == 1
+        assert f"--output {output}: {taken} is no folder" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_ends_without_a_traceback(
+    classifier: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "evaluation.json").mkdir()
+    arguments = ["--model", str(classifier), "--data", str(data), "--output", str(tmp_path)]
+    assert recipe.main([*arguments, "--resamples", "2"]) == 1
+    assert "cannot be written: [Errno 21] Is a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--max-length", "-5"), ("--resamples", "1"), ("--seed", "-1")]
+)
+def test_numbers_that_cannot_be(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        recipe.main([option, value])
+    assert f"argument {option}: {value} is less than" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("[]", "list where an object belongs"),
+        (
+            '{"architectures": ["BertForSequenceClassification"], "id2label": {"a": "b", "c": "d"}}',
+            "id2label",
+        ),
+        ('{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "x"}}', "regression"),
+    ],
+)
+def test_a_configuration_that_is_none(config: str, says: str, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(CannotEvaluate, match=says):
+        recipe.evaluate(tmp_path, data)

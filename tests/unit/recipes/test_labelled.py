@@ -104,3 +104,10 @@ def test_an_example_has_the_same_name_everywhere_and_no_two_have_one() -> None:
     assert first == [first[0], first[1], f"{first[0]}-2"] and first[0] != first[1]
     assert identities([("b",)]) == [first[1]]
     assert len(set(identities([("ab", "c"), ("a", "bc"), ("abc",)]))) == 3
+
+
+@pytest.mark.parametrize("missing", ["text", "label"])
+def test_a_file_that_lacks_a_column_of_the_others_is_named(missing: str) -> None:
+    last = {name: value for name, value in {"text": "b", "label": 1}.items() if name != missing}
+    said = refusal(rows({"text": "a", "label": 0}, {**last, "other": "c"}))
+    assert said.startswith(f"test.csv, line 3: no column {missing!r} here; there are")

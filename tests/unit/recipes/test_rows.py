@@ -128,3 +128,20 @@ def test_another_encoding_is_named_with_line_and_way_out(tmp_path: Path) -> None
 def test_nothing_there(tmp_path: Path) -> None:
     assert "no such file or folder" in refusal(tmp_path / "none")
     assert "holds no data file" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.csv", "text;label\na;1\n", "a.csv, line 1: the only column is 'text;label'"),
+        ("a.tsv", "text,label\na,1\n", "not by ','"),
+        ("a.json", "[" * 100_000, "a.json: JSON that Python does not read"),
+        (
+            "a.jsonl",
+            '{"a": 1}\n{"a": %s}\n' % ("9" * 5000),
+            "a.jsonl, line 2: JSON that Python does not read",
+        ),
+    ],
+)
+def test_what_python_or_a_comma_cannot_take_apart(tmp_path: Path, name: str, text: str, says: str) -> None:
+    assert says in refusal(write(tmp_path / name, text))
