@@ -67,12 +67,10 @@ COMPONENTS = Noun(
 
 def create(context: Context, noun: Noun, request: Request, *, link: tuple[str, str] | None = None) -> Request:
     """`link`: kind and destination ARN of a link that the new row has from the start."""
-    if found := list(tags.faults(request)):
-        raise ValidationException("; ".join(found))
+    pairs = tags.given(request)
     given = {member: request[member] for member in noun.members if member in request}
     row = Resource(**row_of(context.account, noun.kind, request, now=context.now(), state=given))
     links = [Link(row.arn, link[1], link[0], row.created)] if link else []
-    pairs = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
     try:
         context.store.create(row, tags=pairs, links=links)
     except AlreadyExists as taken:

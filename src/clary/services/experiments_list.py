@@ -9,12 +9,11 @@ from clary.domain.experiments import EXPERIMENT_LINK, SOURCE_LINK, TRIAL_LINK
 from clary.errors import ValidationException
 from clary.services.experiment_rows import COMPONENTS, EXPERIMENTS, TRIALS, Noun, named
 from clary.services.operations import Context, operation
-from clary.store.base import Page, Resource, SortKey, Where
+from clary.services.pages import one_page
+from clary.store.base import Resource, Where
 
 Request = Mapping[str, Any]
 
-SORTS: Mapping[str, SortKey] = {"Name": "name", "CreationTime": "created"}
-DEFAULT_RESULTS = 10
 CHOICES = ("ExperimentName", "TrialName", "SourceArn")
 
 
@@ -60,19 +59,10 @@ def _list(context: Context, noun: Noun, request: Request, conditions: Mapping[st
     where = Where(
         created_after=request.get("CreatedAfter"), created_before=request.get("CreatedBefore"), **conditions
     )
-    page = Page(
-        sort=SORTS[request.get("SortBy", "CreationTime")],
-        descending=request.get("SortOrder", "Descending") == "Descending",
-        limit=request.get("MaxResults", DEFAULT_RESULTS),
-        after=request.get("NextToken"),
-    )
-    try:
-        rows, following = context.store.list(noun.kind, where, page)
-    except ValueError:
-        nouns = noun.field.removesuffix("Name") + "s"
-        raise ValidationException(f"NextToken is not one that List{nouns} gave out for this order") from None
-    answer = {f"{noun.field.removesuffix('Name')}Summaries": [_summary(noun, row) for row in rows]}
-    return {**answer, **({"NextToken": following} if following else {})}
+    word = noun.field.removesuffix("Name")
+    refusal = f"NextToken is not one that List{word}s gave out for this order"
+    rows, token = one_page(context, noun.kind, where, request, refusal=refusal)
+    return {f"{word}Summaries": [_summary(noun, row) for row in rows], **token}
 
 
 def _summary(noun: Noun, row: Resource) -> dict[str, Any]:

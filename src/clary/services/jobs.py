@@ -10,12 +10,10 @@ from clary.domain.kinds import Kind
 from clary.errors import ResourceInUse, ValidationException
 from clary.services.job_records import create_job, delete_job, note_stop
 from clary.services.operations import Context
-from clary.store.base import AlreadyExists, Page, Resource, SortKey, Where
+from clary.services.pages import one_page
+from clary.store.base import AlreadyExists, Resource, Where
 
 Request = Mapping[str, Any]
-
-SORTS: Mapping[str, SortKey] = {"Name": "name", "CreationTime": "created", "Status": "status"}
-DEFAULT_RESULTS = 10
 
 
 def create(context: Context, job: Resource, request: Request, *, noun: str) -> Resource:
@@ -101,14 +99,5 @@ def listed(
         modified_after=request.get("LastModifiedTimeAfter"),
         modified_before=request.get("LastModifiedTimeBefore"),
     )
-    page = Page(
-        sort=SORTS[request.get("SortBy", sort)],
-        descending=request.get("SortOrder", order) == "Descending",
-        limit=request.get("MaxResults", DEFAULT_RESULTS),
-        after=request.get("NextToken"),
-    )
-    try:
-        jobs, following = context.store.list(kind.name, where, page)
-    except ValueError:
-        raise ValidationException(f"NextToken is not one that {operation} gave out") from None
-    return jobs, {"NextToken": following} if following else {}
+    refusal = f"NextToken is not one that {operation} gave out"
+    return one_page(context, kind.name, where, request, refusal=refusal, sort=sort, order=order)

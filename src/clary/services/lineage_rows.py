@@ -17,14 +17,13 @@ from clary.domain.kinds import ACTION, ARTIFACT, CONTEXT
 from clary.errors import ResourceNotFound, ValidationException
 from clary.services import tags
 from clary.services.operations import Context
-from clary.store.base import AlreadyExists, Link, Page, Resource, SortKey, Where
+from clary.services.pages import one_page
+from clary.store.base import AlreadyExists, Link, Resource, Where
 
 Request = Mapping[str, Any]
 
 DIGITS = 32
 MOST_PROPERTIES = 30
-DEFAULT_RESULTS = 10
-SORTS: Mapping[str, SortKey] = {"Name": "name", "CreationTime": "created"}
 
 # by which an entity is found; the other end is a text that is no ARN, so that no row's removal takes it along
 OF_SOURCE = "lineage-of-source"
@@ -67,15 +66,13 @@ NOUNS: Mapping[str, Noun] = {noun.kind: noun for noun in (ARTIFACTS, CONTEXTS, A
 
 def create(context: Context, noun: Noun, request: Request) -> Request:
     """Of an artifact whose source is known already, the answer is that one's ARN, and it stays as it is."""
-    if found := list(tags.faults(request)):
-        raise ValidationException("; ".join(found))
+    pairs = tags.given(request)
     now = context.now()
     name = request[noun.name_field] if noun.is_named else source_name(request["Source"])
     arn = context.account.sagemaker(noun.kind, name)
     state = {key: request[key] for key in (*noun.plain, "Properties") if key in request}
     spec = {key: value for key, value in request.items() if key not in (*state, "Tags")}
     row = Resource(noun.kind, row_name(name), arn, "Active", spec, state, created=now, modified=now)
-    pairs = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
     try:
         context.store.create(row, tags=pairs, links=_ways_to(row, noun))
     except AlreadyExists as taken:
@@ -161,20 +158,9 @@ def delete(context: Context, noun: Noun, row: Resource) -> Request:
 
 def listed(context: Context, noun: Noun, request: Request) -> Request:
     """Newest first unless asked otherwise."""
-    page = Page(
-        sort=SORTS[request.get("SortBy", "CreationTime")],
-        descending=request.get("SortOrder", "Descending") == "Descending",
-        limit=request.get("MaxResults", DEFAULT_RESULTS),
-        after=request.get("NextToken"),
-    )
-    try:
-        rows, following = context.store.list(noun.kind, _where(noun, request), page)
-    except ValueError:
-        raise ValidationException(
-            f"NextToken is not one that List{noun.word}s gave out for this order"
-        ) from None
-    answer = {f"{noun.word}Summaries": [_summary(noun, row) for row in rows]}
-    return {**answer, **({"NextToken": following} if following else {})}
+    refusal = f"NextToken is not one that List{noun.word}s gave out for this order"
+    rows, token = one_page(context, noun.kind, _where(noun, request), request, refusal=refusal)
+    return {f"{noun.word}Summaries": [_summary(noun, row) for row in rows], **token}
 
 
 def _where(noun: Noun, request: Request) -> Where:

@@ -24,13 +24,18 @@ def faults(request: Request) -> Iterator[str]:
             )
 
 
+def given(request: Request) -> dict[str, str]:
+    """The `Tags` of a request. Raises ValidationException."""
+    if found := list(faults(request)):
+        raise ValidationException("; ".join(found))
+    return {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
+
+
 @operation("sagemaker", "AddTags")
 def add_tags(context: Context, request: Request) -> Request:
     """Set tags; a key that is there already takes the new value. Answers with all tags."""
     arn = _existing(context, request)
-    if found := list(faults(request)):
-        raise ValidationException("; ".join(found))
-    added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    added = given(request)
     together = {**context.store.tags(arn), **added}
     if len(together) > MOST_TAGS:
         raise ValidationException(

@@ -11,6 +11,7 @@ from clary.domain.kinds import TUNING_JOB
 from clary.errors import ValidationException
 from clary.services import jobs
 from clary.services.operations import Context, operation
+from clary.services.pages import DEFAULT_RESULTS
 from clary.services.tuning import find
 from clary.services.tuning_describe import counters, live, summary
 from clary.store.base import Resource
@@ -68,7 +69,7 @@ def list_children(context: Context, request: Request) -> Request:
     if "NextToken" in request:
         place = _read_token(request["NextToken"], made_for)
         keyed = [pair for pair in keyed if (pair[0] < place if order == "Descending" else pair[0] > place)]
-    page = keyed[: request.get("MaxResults", jobs.DEFAULT_RESULTS)]
+    page = keyed[: request.get("MaxResults", DEFAULT_RESULTS)]
     answer: dict[str, Any] = {"TrainingJobSummaries": [each for _, each in page]}
     if len(page) < len(keyed):
         answer["NextToken"] = _write_token(made_for, page[-1][0])
