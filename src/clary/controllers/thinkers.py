@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -47,7 +48,7 @@ class Thinkers:
     """
 
     def __init__(self, name: str, count: int) -> None:
-        self._name = name
+        self._names = (f"{name}-{number}" for number in itertools.count(1))
         self._asked: SimpleQueue[tuple[Thought[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._wake: Callable[[], None] = _nobody
         self._ending = False
@@ -86,11 +87,11 @@ class Thinkers:
         with self._leaving:
             if thought.running() and not thought.is_left and not self._ending:
                 thought.is_left = True
+                self._threads = [each for each in self._threads if each.is_alive()]
                 self._add().start()
 
     def _add(self) -> threading.Thread:
-        name = f"{self._name}-{len(self._threads) + 1}"
-        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        thread = threading.Thread(target=self._run, name=next(self._names), daemon=True)
         self._threads.append(thread)
         return thread
 

@@ -11,6 +11,7 @@ The state of a study:
         why         in a few words, why these values
         created     seconds since the epoch
         made        True once its job was seen, as far as there was something else to write since
+        looks       what was found whenever it was held against others: as `decision`, of those that went on too
         decision    why it was stopped, if the study did so: step, value, threshold, jobs, reason; and `finished` of one
                     that came to Hyperband's MaxResource, which has run in full
     and once it has ended
