@@ -1,10 +1,12 @@
-"""A bench for tests of the job controller: a real store, a fake runner, a stepped clock, and a hand on all of them."""
+"""Benches for tests of controllers: a real store, a fake runner, a stepped clock, and a hand on all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clary.agent.contract import Access
 from clary.controllers.jobs import Jobs
@@ -16,7 +18,7 @@ from clary.runners.instances import InstanceTypes, Request, Slots
 from clary.runners.machine import Machine
 from clary.settings import Settings
 from clary.store.base import Resource
-from clary.store.sql import SqlStore
+from clary.store.sql import SqlStore, open_store
 from clary.testing import FakeRunner, SteppedClock
 
 ACCOUNT = Account("123456789012", "us-east-1")
@@ -25,26 +27,26 @@ PROCESSING = "processing-job"
 
 
 @dataclass
-class Bench:
-    """A controller, its parts, and the test's hand on them."""
+class Parts:
+    """What a job controller is made of."""
 
     store: SqlStore
     runner: FakeRunner
     clock: SteppedClock
     settings: Settings
     cpus: int = 2
+    memory_gib: float = 8.0
 
     def __post_init__(self) -> None:
-        self.ids = iter(range(10_000))
+        self.ids = iter(range(100_000))
         self.news: list[bool] = []
-        self.jobs = self.controller()
 
     def controller(self, owner: str = "home-1") -> Jobs:
         return Jobs(
             Means(
                 store=self.store,
                 runner=self.runner,
-                slots=Slots(Machine(cpus=self.cpus, memory_gib=8.0)),
+                slots=Slots(Machine(cpus=self.cpus, memory_gib=self.memory_gib)),
                 instance_types=InstanceTypes([("ml.big", Request(2, 2.0)), ("*", Request(1, 1.0))]),
                 environments=OneEnvironment("/usr/bin/python3"),
                 settings=self.settings,
@@ -54,6 +56,26 @@ class Bench:
                 changed=self.news.append,
             )
         )
+
+
+AnyBench = TypeVar("AnyBench", bound=Parts)
+
+
+@contextmanager
+def opened(kind: Callable[..., AnyBench], home: Path) -> Iterator[AnyBench]:
+    """A bench whose store, and whatever its controllers write, are in `home`."""
+    clock = SteppedClock()
+    with closing(open_store(f"sqlite:///{home / 'clary.db'}")) as store:
+        yield kind(store, FakeRunner(clock), clock, Settings(home=home))
+
+
+@dataclass
+class Bench(Parts):
+    """A job controller, its parts, and the test's hand on them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.jobs = self.controller()
 
     def create(self, name: str, *, instance: str = "ml.small", **spec: Any) -> None:
         """A training job."""

@@ -12,19 +12,15 @@ import pytest
 from clary.controllers import components, jobs
 from clary.domain.experiments import row_of
 from clary.domain.kinds import COMPONENT, TRIAL
-from clary.settings import Settings
 from clary.store.base import Resource, Store
-from clary.store.sql import open_store
-from clary.testing import FakeRunner, SteppedClock
+from tests.unit.controllers.bench import opened
 from tests.unit.controllers.test_tuner import JOB, Bench
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    clock = SteppedClock()
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    yield Bench(store, FakeRunner(clock), clock, Settings(home=tmp_path))
-    store.close()
+    with opened(Bench, tmp_path) as bench:
+        yield bench
 
 
 def component(bench: Bench, job: Resource) -> Resource:

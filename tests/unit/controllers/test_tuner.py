@@ -14,21 +14,15 @@ from typing import Any
 
 import pytest
 
-from clary.agent.contract import Access, read_plan
-from clary.controllers import means, tuner
+from clary.agent.contract import read_plan
 from clary.controllers import studies as studies_controller
-from clary.controllers.jobs import Jobs
+from clary.controllers import tuner
 from clary.controllers.thinkers import Thinkers, at_once
 from clary.controllers.tuner import Tuner
 from clary.domain import studies
 from clary.domain.names import Account
-from clary.runners.environments import OneEnvironment
-from clary.runners.instances import InstanceTypes, Request, Slots
-from clary.runners.machine import Machine
-from clary.settings import Settings
 from clary.store.base import Page, Resource, Where
-from clary.store.sql import SqlStore, open_store
-from clary.testing import FakeRunner, SteppedClock
+from tests.unit.controllers.bench import Parts, opened
 
 KIND = "hyper-parameter-tuning-job"
 JOB = "training-job"
@@ -37,37 +31,20 @@ BROKEN = {"reason": "AlgorithmError: no label column, exit code: 1"}
 
 
 @dataclass
-class Bench:
+class Bench(Parts):
     """Both controllers, their parts, and the test's hand on them. A child ends when the test says so."""
 
-    store: SqlStore
-    runner: FakeRunner
-    clock: SteppedClock
-    settings: Settings
     cpus: int = 8
-    written: int = 0
-    ids: Iterator[int] = field(default_factory=lambda: iter(range(100_000)))
+    memory_gib: float = 64.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.account = Account("123456789012", "us-east-1")
         self.start()
 
     def start(self, owner: str = "home-1", think: Any = at_once) -> None:
         """New controllers, as after the start of a server."""
-        self.jobs = Jobs(
-            means.Means(
-                store=self.store,
-                runner=self.runner,
-                slots=Slots(Machine(cpus=self.cpus, memory_gib=64.0)),
-                instance_types=InstanceTypes([("*", Request(1, 1.0))]),
-                environments=OneEnvironment("/usr/bin/python3"),
-                settings=self.settings,
-                owner=owner,
-                access=lambda job: Access("http://127.0.0.1:1", "us-east-1", "ASIAX", "secret", "token"),
-                new_id=lambda digits: f"{next(self.ids):0{digits}x}",
-                changed=lambda status: None,
-            )
-        )
+        self.jobs = self.controller(owner)
         self.tuner = Tuner(tuner.Means(self.store, self.account, self.settings, owner, lambda: None, think))
         self.jobs.resume(self.clock.now)
         self.tuner.resume(self.clock.now)
@@ -170,10 +147,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    clock = SteppedClock()
-    store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
-    yield Bench(store, FakeRunner(clock), clock, Settings(home=tmp_path))
-    store.close()
+    with opened(Bench, tmp_path) as bench:
+        yield bench
 
 
 def test_a_study_runs_to_its_limit(bench: Bench) -> None:
@@ -977,25 +952,22 @@ def test_a_death_at_any_write_loses_and_repeats_nothing(
     for fatal in range(0, 60):
         home = tmp_path / f"{fatal}"
         home.mkdir()
-        clock = SteppedClock()
-        store = open_store(f"sqlite:///{home / 'clary.db'}")
-        bench = Bench(store, FakeRunner(clock), clock, Settings(home=home))
-        bench.create(jobs=4, parallel=2)
-        died = kill_at(bench, fatal, after, monkeypatch)
-        for _ in range(3):
-            try:
-                bench.finish()
-                break
-            except Death:
-                bench.start()
-        assert bench.study().status == "Completed"
-        values = [(c["number"], c["draw"], c["values"]) for c in bench.children()]
-        expected = expected or values
-        assert values == expected
-        assert [row.name for row in bench.rows()] == sorted(bench.study().state["children"])
-        assert len(bench.runner.launched) == 4
-        monkeypatch.undo()
-        store.close()
+        with opened(Bench, home) as bench:
+            bench.create(jobs=4, parallel=2)
+            died = kill_at(bench, fatal, after, monkeypatch)
+            for _ in range(3):
+                try:
+                    bench.finish()
+                    break
+                except Death:
+                    bench.start()
+            assert bench.study().status == "Completed"
+            values = [(c["number"], c["draw"], c["values"]) for c in bench.children()]
+            expected = expected or values
+            assert values == expected
+            assert [row.name for row in bench.rows()] == sorted(bench.study().state["children"])
+            assert len(bench.runner.launched) == 4
+            monkeypatch.undo()
         if not died():
             assert fatal > 15
             return
