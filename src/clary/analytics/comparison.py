@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clary.analytics.significance import LEVEL, Difference, compare_macro_f1, compare_means, corrected
+from clary.analytics.significance import (
+    LEVEL,
+    Difference,
+    compare_macro_f1,
+    compare_means,
+    corrected,
+    needed_among,
+)
 
 Texts = NDArray[np.str_]
 
@@ -96,7 +103,7 @@ def compare(runs: Sequence[Run], metric: str, rng: np.random.Generator) -> Compa
     pairs = len(values) * (len(values) + 1) // 2  # of the runs that were tested, the leader among them
     remaining = iter(corrected(values, among=pairs))
     findings = [
-        _finding(leader, other, metric, found, next(remaining) if found else None, pairs)
+        _finding(leader, other, metric, _among(found, pairs), next(remaining) if found else None, pairs)
         for other, found in zip(others, tested, strict=True)
     ]
     return Comparison(metric, ranked, findings, differing_facts(ranked))
@@ -138,6 +145,14 @@ def paired(first: Predictions, second: Predictions) -> tuple[NDArray[np.int64], 
     return both[:, 0], both[:, 1]
 
 
+def relabelled(first: Predictions, second: Predictions) -> int:
+    """Of how many examples that both have the labels are not the same: being right means another thing there."""
+    if first.labels is None or second.labels is None:
+        return 0
+    mine, theirs = paired(first, second)
+    return int((first.labels[mine] != second.labels[theirs]).sum())
+
+
 def _ranked(runs: Sequence[Run], metric: str) -> list[Run]:
     sign = 1.0 if lower_is_better(metric) else -1.0
     have = [run for run in runs if metric in run.figures]
@@ -165,6 +180,12 @@ def _difference(leader: Run, other: Run, metric: str, rng: np.random.Generator) 
     words = np.concatenate([first.labels[mine], first.predicted[mine], second.predicted[theirs]])
     numbers = np.unique(words, return_inverse=True)[1].reshape(3, -1)
     return compare_macro_f1(numbers[0], numbers[1], numbers[2], rng)
+
+
+def _among(difference: Difference | None, comparisons: int) -> Difference | None:
+    if difference is None or difference.needed is None:
+        return difference
+    return replace(difference, needed=needed_among(difference.needed, comparisons))
 
 
 def _occurrences(examples: Texts) -> list[tuple[str, int]]:
@@ -206,15 +227,17 @@ def _sentence(finding: Finding, difference: Difference, metric: str, comparisons
 
 def _verdict(finding: Finding, difference: Difference, comparisons: int) -> str:
     examples = f"{difference.examples:,} examples"
+    among = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
     if finding.is_real:
-        among = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
         return f"a real difference on {examples} (p {_p(finding.p)}{among})."
     needed = difference.needed
     if needed is None:
         return f"no difference on {examples}."
     if needed <= difference.examples:
-        return f"not a real difference on {examples} (p {_p(finding.p)}): too close to call."
-    return f"not a real difference on {examples}; about {_round(needed):,} would settle it."
+        return f"not a real difference on {examples} (p {_p(finding.p)}{among}): too close to call."
+    # alone it would be one, and its interval says so
+    why = f" (p {_p(finding.p)}{among})" if difference.p < LEVEL else ""
+    return f"not a real difference on {examples}{why}; about {_round(needed):,} would settle it."
 
 
 def _untested(leader: Run, other: Run, metric: str) -> str:

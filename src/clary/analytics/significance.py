@@ -100,6 +100,13 @@ def needed_examples(value: float, deviation: float, examples: int) -> int | None
     return max(10, math.ceil((reach * max(deviation, _EPSILON) / abs(value)) ** 2))
 
 
+def needed_among(needed: int, comparisons: int) -> int:
+    """`needed_examples` where the p-value is corrected for this many comparisons: the test asks for more."""
+    power = stats.norm.ppf(POWER)
+    alone, among = (stats.norm.ppf(1 - LEVEL / 2 / number) + power for number in (1, comparisons))
+    return math.ceil(needed * float(among / alone) ** 2)
+
+
 def corrected(values: Sequence[float], *, among: int) -> list[float]:
     """Holm's correction of p-values, in the order given, where `among` comparisons might have been looked at.
 

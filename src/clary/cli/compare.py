@@ -14,7 +14,7 @@ import click
 import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clary.analytics.comparison import Comparison, Run, common_metric, compare
+from clary.analytics.comparison import Comparison, Run, common_metric, compare, relabelled
 from clary.cli.compare_table import table
 from clary.cli.options import home_option, settings_of
 from clary.client.api import service_client
@@ -55,7 +55,7 @@ def compare_command(
     with _reader(home) as reader:
         found = _read(reader, runs, metric)
         comparison = _compare(found, metric)
-    notes = (*reader.notes, *_uneven(comparison))
+    notes = (*reader.notes, *_uneven(comparison), *_relabelled(comparison))
     if output is not None:
         _write(output, comparison, notes)
     if as_json:
@@ -164,6 +164,17 @@ def _uneven(comparison: Comparison) -> Iterator[str]:
             yield (
                 f"{finding.leader} was evaluated on {leader:,} examples and {finding.other} on {other:,}: "
                 f"the test is of the {both:,} that both have, the figures are of all"
+            )
+
+
+def _relabelled(comparison: Comparison) -> Iterator[str]:
+    predictions = {run.name: run.predictions for run in comparison.runs if run.predictions}
+    leader = predictions.get(comparison.runs[0].name)
+    for other, theirs in list(predictions.items()):
+        if leader is not None and (count := relabelled(leader, theirs)):
+            yield (
+                f"{comparison.runs[0].name} and {other} have different labels for {count:,} of the same examples: "
+                "being right does not mean the same in both"
             )
 
 

@@ -92,7 +92,7 @@ def read_evaluation(place: Place) -> Evaluation | None:
         return None
     try:
         document = json.loads(text)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise Unreadable(f"{place}/{DOCUMENT} is not JSON: {problem}") from None
     table = place.read(TABLE)
     if table is None:
@@ -136,8 +136,13 @@ def _plain(document: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
 
 
 def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _bounds(interval: Any) -> tuple[float | None, float | None]:
@@ -153,7 +158,8 @@ def _predictions(table: bytes) -> Predictions:
     import pyarrow.parquet
 
     try:
-        read = pyarrow.parquet.read_table(io.BytesIO(table))
+        # its threads may abort a process that ends soon after they began
+        read = pyarrow.parquet.read_table(io.BytesIO(table), use_threads=False, pre_buffer=False)
     except pyarrow.ArrowException as problem:
         raise ValueError(str(problem)) from None
     columns = set(read.column_names)

@@ -56,7 +56,7 @@ class Runs:
         if name.startswith("s3://"):
             return self._evaluated(name, read_evaluation(Prefix(self.s3, name)))
         folder = Path(name)
-        if folder.is_dir():
+        if _is_folder(folder):
             return self._evaluated(name, read_evaluation(Folder(folder)))
         run = self._record(name, self._component(name)).run
         if not run.figures:
@@ -227,6 +227,13 @@ class Runs:
             if key != MODEL and uri.startswith("s3://") and (found := read_evaluation(Prefix(self.s3, uri))):
                 return found
         return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # longer than a name can be
+        return False
 
 
 def shown(component: Component) -> str:

@@ -218,7 +218,8 @@ def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path)
+        # its threads may abort a process that ends soon after they began, as one does that refuses the data
+        table = pyarrow.parquet.read_table(path, use_threads=False, pre_buffer=False)
     except (pyarrow.ArrowInvalid, OSError) as broken:
         raise CannotEvaluate(f"{path.name}: not a Parquet file ({broken})") from broken
     return (Row(f"{path.name}, row {n}", values) for n, values in enumerate(table.to_pylist(), 1))

@@ -12,6 +12,7 @@ from clary.analytics.comparison import (
     differing_facts,
     lower_is_better,
     paired,
+    relabelled,
 )
 
 
@@ -206,3 +207,29 @@ def test_the_metric_nobody_named():
 def test_a_metric_that_nobody_has_is_refused():
     with pytest.raises(ValueError, match="there are: f1"):
         made([Run("A", {"f1": Figure(1.0)})], "bleu")
+
+
+def test_a_lead_that_only_the_correction_takes_away_says_so_and_what_would_settle_it():
+    """Its own interval stays clear of zero, so the sentence must not stop at "not a real difference"."""
+    weak = pattern(800, 60, 40, 100)
+    crowd = [run(f"C{n}", weak[1], seed=n) for n in range(6)]
+    first = made([run("A", weak[0]), crowd[0]]).findings[0]
+    found = made([run("A", weak[0]), *crowd]).findings[0]
+    assert not found.is_real
+    assert found.difference.needed > 1.5 * first.difference.needed
+    strong = pattern(800, 66, 40, 94)
+    crowd = [run(f"C{n}", strong[1], seed=n) for n in range(6)]
+    alone = made([run("A", strong[0]), crowd[0]]).findings[0]
+    assert alone.is_real and alone.difference.low > 0
+    finding = made([run("A", strong[0]), *crowd]).findings[0]
+    assert not finding.is_real
+    assert ", corrected for 21 comparisons); about " in finding.sentence
+    assert finding.difference.needed > finding.difference.examples
+
+
+def test_examples_with_other_labels_are_counted():
+    one, two = run("A", [1, 1, 1, 1]).predictions, run("B", [1, 1, 1, 1], seed=3).predictions
+    assert relabelled(one, two) == 0
+    swapped = Predictions(two.examples, two.scores, np.where(two.labels == "pos", "POS", two.labels))
+    assert relabelled(one, swapped) == 2
+    assert relabelled(one, Predictions(two.examples, two.scores)) == 0

@@ -110,3 +110,11 @@ def test_what_cannot_be_read_is_told_by_name(tmp_path, name, content, words):
 def test_a_table_without_examples_is_told(tmp_path):
     with pytest.raises(Unreadable, match="no column `example`"):
         read_evaluation(write(tmp_path, {"metrics": {}}, label=["a"], predicted=["a"]))
+
+
+def test_numbers_beyond_a_float_are_no_figures_and_endless_nesting_is_unreadable(tmp_path):
+    document = {"metrics": {"accuracy": {"value": 10**400}, "f1": {"value": 0.5}}}
+    assert list(read_evaluation(write(tmp_path, document)).figures) == ["f1"]
+    (tmp_path / "evaluation.json").write_text("[" * 100_000)
+    with pytest.raises(Unreadable, match="is not JSON"):
+        read_evaluation(Folder(tmp_path))
