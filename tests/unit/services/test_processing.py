@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from clary.domain.transitions import enter
 from clary.errors import ClientFault, ResourceInUse, ValidationException
 from clary.services import logs, processing, tags
 from clary.services.operations import Context
+from tests.unit.services.asking import end_job
 
 KIND = "processing-job"
 
@@ -63,14 +64,7 @@ def context(context: Context) -> Context:
     return replace(context, capacity=lambda instance_type: 4)
 
 
-def end(context: Context, name: str, status: str = "Completed", **state: Any) -> None:
-    context.store.update(
-        KIND,
-        name,
-        lambda job: replace(
-            job, status=status, state={**enter(job.state, status, "", at=context.now()), **state}
-        ),
-    )
+end = partial(end_job, kind=KIND)
 
 
 def describe(context: Context, name: str = "job-1") -> Any:

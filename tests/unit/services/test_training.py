@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from clary.domain.transitions import enter
 from clary.errors import ClientFault, ResourceInUse, ValidationException
 from clary.services import tags, training, training_list
 from clary.services.operations import Context
+from tests.unit.services.asking import end_job
 
 REQUEST: dict[str, Any] = {
     "TrainingJobName": "job-1",
@@ -54,14 +56,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return result
 
 
-def end(context: Context, name: str, status: str = "Completed", **state: Any) -> None:
-    context.store.update(
-        "training-job",
-        name,
-        lambda job: replace(
-            job, status=status, state={**enter(job.state, status, "", at=context.now()), **state}
-        ),
-    )
+end = partial(end_job, kind="training-job")
 
 
 def test_describe_gives_back_what_was_asked_and_what_the_sdks_read(context: Context) -> None:
