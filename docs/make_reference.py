@@ -52,23 +52,24 @@ def settings_page() -> str:
 
 
 def commands_page() -> str:
-    context = click.Context(clary_command, info_name="clary")
+    settings = clary_command.context_settings
+    context = click.Context(clary_command, info_name="clary", max_content_width=100, **settings)
     parts = [f"{NOTE}# Commands\n"]
     for name in COMMANDS:
         command = clary_command.get_command(context, name)
         assert command is not None
-        parts += _helps(f"clary {name}", command)
+        parts += _helps(name, command, context)
     return "\n".join(parts)
 
 
-def _helps(name: str, command: click.Command) -> Iterator[str]:
+def _helps(name: str, command: click.Command, parent: click.Context) -> Iterator[str]:
     """A section for a command, and for each command in it."""
-    text = command.get_help(click.Context(command, info_name=name, max_content_width=100))
-    text = "\n".join(line.rstrip() for line in text.splitlines())
-    yield f"## {name}\n\n```\n{text}\n```\n"
+    context = click.Context(command, parent, info_name=name)
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    yield f"## {context.command_path}\n\n```\n{text}\n```\n"
     if isinstance(command, click.Group):
         for inner, one in command.commands.items():
-            yield from _helps(f"{name} {inner}", one)
+            yield from _helps(inner, one, context)
 
 
 def operations_page() -> str:

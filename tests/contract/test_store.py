@@ -22,6 +22,7 @@ from sqlalchemy import text
 from clary.store.base import (
     AlreadyExists,
     Credential,
+    Heir,
     Link,
     Page,
     Point,
@@ -346,6 +347,7 @@ class TestDelete:
         assert not store.metrics(f"{JOB}/a")
 
     def test_an_heir_keeps_the_series_and_the_links(self, store: SqlStore) -> None:
+        store.create(make("p", kind="component", state={"series": f"{JOB}/a"}))
         store.create(make("a"), tags={"k": "v"})
         own = [Point(f"{JOB}/a", metric, at, at * 2) for metric in ("loss", "acc") for at in (1.0, 2.0)]
         store.append([*own, Point(f"{JOB}/a/algo-1", "cpu", 1.0, 2.0)])
@@ -353,9 +355,11 @@ class TestDelete:
         store.append([had])
         link = Link("arn:p", make("a").arn, "source", 1.0)
         store.link(link)
-        assert not store.delete(JOB, "a", version=77, heir="component/p")
+        heir = Heir("component", "p", lambda row: replace(row, state={}))
+        assert not store.delete(JOB, "a", version=77, heir=heir)
         assert store.metrics("component/p") == ("acc",)
-        assert store.delete(JOB, "a", heir="component/p")
+        assert store.delete(JOB, "a", heir=heir)
+        assert store.get("component", "p").state == {}  # type: ignore[union-attr]
         assert store.metrics("component/p") == ("acc", "loss")
         assert list(store.points("component/p", "acc")) == [had]
         assert [point.value for point in store.points("component/p", "loss")] == [2.0, 4.0]
@@ -368,6 +372,14 @@ class TestDelete:
         assert store.tags(make("a").arn) == {}
         store.create(make("a"))
         assert list(store.links(kind="source")) == [link]
+
+    def test_an_heir_that_is_gone_takes_nothing(self, store: SqlStore) -> None:
+        store.create(make("a"))
+        store.append([Point(f"{JOB}/a", "loss", 1.0, 2.0)])
+        store.link(Link("arn:p", make("a").arn, "source", 1.0))
+        assert store.delete(JOB, "a", heir=Heir("component", "p", lambda row: row))
+        assert store.metrics("component/p") == ()
+        assert store.links(kind="source") == ()
 
     def test_takes_links_along(self, store: SqlStore) -> None:
         arn = store.create(make("a")).arn

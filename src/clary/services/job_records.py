@@ -25,7 +25,7 @@ from clary.domain.experiments import (
 from clary.domain.kinds import COMPONENT, EXPERIMENT, TRIAL, TUNING_JOB
 from clary.errors import ResourceNotFound, ValidationException
 from clary.services.operations import Context
-from clary.store.base import Link, Resource
+from clary.store.base import Heir, Link, Resource
 
 MARK_DIGITS = (4, 4, 4, 8, 16)
 
@@ -77,18 +77,14 @@ def note_stop(context: Context, job: Resource) -> None:
 
 def delete_job(context: Context, job: Resource) -> bool:
     """Remove a job's row; its component stays and takes over its metrics. False if the row has changed or gone."""
-    name = job.state.get("component", "")
-    heir = f"{COMPONENT.name}/{name}" if context.store.get(COMPONENT.name, name) else None
-    if not context.store.delete(job.kind, job.name, version=job.version, heir=heir):
-        return False
 
     def inherit(component: Resource) -> Resource:
         state = {key: value for key, value in component.state.items() if key != "series"}
         return replace(component, state=state)
 
-    if heir:
-        context.store.update(COMPONENT.name, name, inherit)
-    return True
+    name = job.state.get("component")
+    heir = Heir(COMPONENT.name, name, inherit) if name else None
+    return context.store.delete(job.kind, job.name, version=job.version, heir=heir)
 
 
 def _placed(context: Context, job: Resource) -> Place:

@@ -45,6 +45,15 @@ Change = Callable[[Resource], Resource]
 
 
 @dataclass(frozen=True, slots=True)
+class Heir:
+    """The row that takes over the series of one that is removed, and how it changes with that."""
+
+    kind: str
+    name: str
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One measurement. `series` names its owner, such as `training-job/<name>`; `at` is seconds since the epoch."""
 
@@ -193,11 +202,12 @@ class Store(Protocol):
         ...
 
     def update(self, kind: str, name: str, change: Change) -> Resource | None: ...
-    def delete(self, kind: str, name: str, *, version: int | None = None, heir: str | None = None) -> bool:
+    def delete(self, kind: str, name: str, *, version: int | None = None, heir: Heir | None = None) -> bool:
         """Removes the row, its tags, its links and its series: `<kind>/<name>` and what is under it.
 
-        With `heir` the links stay and the series `<kind>/<name>` itself passes to the series called `heir`, except for
-        metrics that this one has already. False if there was no row, or none of the `version` given.
+        With `heir` the links stay, the series `<kind>/<name>` itself passes to the heir's, except for metrics that this
+        one has already, and the heir's row is changed; without a row of that name all is as without `heir`. False if
+        there was no row, or none of the `version` given.
         """
         ...
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from clary.store.base import Change, Resource
+from clary.store.base import Change, Heir, Resource
 from clary.store.documents import dump, load
 from clary.store.links import drop_links
 from clary.store.series import drop_series, pass_series
@@ -152,11 +152,11 @@ def next_version(held: Held, change: Change) -> Resource:
 
 
 def remove(
-    connection: Connection, kind: str, name: str, *, version: int | None = None, heir: str | None = None
+    connection: Connection, kind: str, name: str, *, version: int | None = None, heir: Heir | None = None
 ) -> bool:
     """Remove the row with what belongs to it. False if there was none, or not of that version.
 
-    With `heir` the links stay, and the series `<kind>/<name>` passes to the one called so.
+    With `heir`, if there is one, the links stay, and the series `<kind>/<name>` passes to its.
     """
     statement = delete(RESOURCES).where(_C.kind == kind, _C.name == name)
     if version is not None:
@@ -165,10 +165,13 @@ def remove(
     if row is None:
         return False
     resource = hold(row).resource
-    if heir is None:
-        drop_links(connection, resource.arn)
+    held = fetch(connection, heir.kind, heir.name) if heir else None
+    if heir and held:
+        if not change_once(connection, held, next_version(held, heir.change)):
+            raise Interrupted(f"{heir.kind} {heir.name} changed in between")
+        pass_series(connection, f"{kind}/{name}", f"{heir.kind}/{heir.name}")
     else:
-        pass_series(connection, f"{kind}/{name}", heir)
+        drop_links(connection, resource.arn)
     _drop_belongings(connection, resource)
     return True
 

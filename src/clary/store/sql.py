@@ -14,6 +14,7 @@ from clary.store.base import (
     Credential,
     Document,
     Head,
+    Heir,
     Lease,
     Link,
     Page,
@@ -125,7 +126,7 @@ class SqlStore:
         stored = writing(self.engine, lambda connection: resources.change_once(connection, held, changed))
         return changed if stored else None
 
-    def delete(self, kind: str, name: str, *, version: int | None = None, heir: str | None = None) -> bool:
+    def delete(self, kind: str, name: str, *, version: int | None = None, heir: Heir | None = None) -> bool:
         return writing(
             self.engine,
             lambda connection: resources.remove(connection, kind, name, version=version, heir=heir),

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from clary.cli.env import env_command, render
+from clary.cli.env import render
+from clary.cli.main import main
 from clary.client.environment import SHIM
 
 SECRET = 'it\'s "s3cret" $HOME `x` \\'
@@ -37,7 +38,7 @@ def test_a_shell_reads_the_lines_back_as_they_were(home: Path, shell: str, tmp_p
     if found is None:
         pytest.skip(f"{shell} is not on this machine")
     runner = CliRunner(env={"AWS_PROFILE": "work"})
-    lines = runner.invoke(env_command, ["--home", str(home), "--shell", shell], catch_exceptions=False).output
+    lines = runner.invoke(main, ["env", "--home", str(home), "--shell", shell], catch_exceptions=False).output
     script = tmp_path / "script"
     script.write_text(
         f"{lines}\n{sys.executable} -c 'import os, json; print(json.dumps(dict(os.environ)))'\n"
@@ -70,14 +71,14 @@ def test_the_other_dialects() -> None:
 def test_as_json(home: Path) -> None:
     runner = CliRunner(env={"AWS_PROFILE": "work"})
 
-    document = json.loads(runner.invoke(env_command, ["--home", str(home), "--json"]).output)
+    document = json.loads(runner.invoke(main, ["env", "--home", str(home), "--json"]).output)
 
     assert document["AWS_SECRET_ACCESS_KEY"] == SECRET
     assert document["AWS_PROFILE"] is None
 
 
 def test_without_a_server_there_is_a_hint_and_no_line(tmp_path: Path) -> None:
-    done = CliRunner().invoke(env_command, ["--home", str(tmp_path / "none")])
+    done = CliRunner().invoke(main, ["env", "--home", str(tmp_path / "none")])
 
     assert done.exit_code == 1
     assert "clary up" in done.output
