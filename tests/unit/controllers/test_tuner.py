@@ -573,13 +573,18 @@ def rising(final: float) -> list[float]:
     return [final - 0.4 * 0.6**step + 0.002 * (-1) ** step for step in range(1, 10)]
 
 
-def test_a_bayesian_study_stops_what_is_not_worth_the_rest(bench: Bench) -> None:
-    """Long before the median rule has its five children."""
-    bench.create(jobs=6, parallel=1, Strategy="Bayesian", TrainingJobEarlyStoppingType="Auto")
+def end_three(bench: Bench) -> None:
+    """Three children run to the end, one after another; the fourth begins."""
     for number, final in enumerate((0.80, 0.82, 0.78), start=1):
         bench.step(2)
         bench.end(number, *rising(final))
     bench.step(2)
+
+
+def test_a_bayesian_study_stops_what_is_not_worth_the_rest(bench: Bench) -> None:
+    """Long before the median rule has its five children."""
+    bench.create(jobs=6, parallel=1, Strategy="Bayesian", TrainingJobEarlyStoppingType="Auto")
+    end_three(bench)
     bench.say(4, rising(0.3)[0])
     bench.step(2)
     assert "looks" not in bench.children()[3]  # too early
@@ -621,10 +626,7 @@ class Later:
 def later(bench: Bench) -> Later:
     """A Bayesian study with three children that ran to the end and one, poor, at the first look, which is asked for."""
     bench.create(jobs=6, parallel=1, Strategy="Bayesian", TrainingJobEarlyStoppingType="Auto")
-    for number, final in enumerate((0.80, 0.82, 0.78), start=1):
-        bench.step(2)
-        bench.end(number, *rising(final))
-    bench.step(2)
+    end_three(bench)
     later = Later()
     bench.start(think=later)
     bench.say(4, *rising(0.3)[:4])
@@ -673,10 +675,7 @@ def test_a_look_that_was_not_adopted_is_made_again_by_the_next_server(bench: Ben
 
 def test_the_model_does_not_stop_children_of_a_random_study(bench: Bench) -> None:
     bench.create(jobs=6, parallel=1, TrainingJobEarlyStoppingType="Auto")
-    for number, final in enumerate((0.80, 0.82, 0.78), start=1):
-        bench.step(2)
-        bench.end(number, *rising(final))
-    bench.step(2)
+    end_three(bench)
     bench.say(4, *rising(0.3)[:5])
     bench.step(2)
     assert not {"decision", "looks"} & set(bench.children()[3])
