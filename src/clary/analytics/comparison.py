@@ -235,8 +235,9 @@ def _verdict(finding: Finding, difference: Difference, comparisons: int) -> str:
         return f"no difference on {examples}."
     if needed <= difference.examples:
         return f"not a real difference on {examples} (p {_p(finding.p)}{among}): too close to call."
-    # alone it would be one, and its interval says so
-    why = f" (p {_p(finding.p)}{among})" if difference.p < LEVEL else ""
+    # the interval is of this pair alone, and a bootstrap's is a little narrow on few examples: it may say otherwise
+    looks_real = difference.p < LEVEL or difference.low > 0 or difference.high < 0
+    why = f" (p {_p(finding.p)}{among})" if looks_real else ""
     return f"not a real difference on {examples}{why}; about {_round(needed):,} would settle it."
 
 

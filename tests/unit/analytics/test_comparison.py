@@ -233,3 +233,9 @@ def test_examples_with_other_labels_are_counted():
     swapped = Predictions(two.examples, two.scores, np.where(two.labels == "pos", "POS", two.labels))
     assert relabelled(one, swapped) == 2
     assert relabelled(one, Predictions(two.examples, two.scores)) == 0
+
+
+def test_where_the_interval_looks_like_a_lead_the_test_is_told():
+    (finding,) = made([run("A", pattern(40, 9, 2, 9)[0]), run("B", pattern(40, 9, 2, 9)[1])]).findings
+    assert finding.difference.low > 0 and not finding.is_real
+    assert "not a real difference on 60 examples (p = 0.065); about" in finding.sentence
