@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.server_process import ServerProcess
 
 CLIENTS = Path(__file__).parent / "clients"
+PYTHON_V3 = Path(sys.prefix) / "sdk-v3" / "bin" / "python"
 PROGRAM_WITHIN_S = 420
 
 
@@ -34,6 +37,13 @@ def run_program(name: str, home: Path, folder: Path, python: str = sys.executabl
     # a profile that does not exist: `clary run` must not let it through
     environment = {**own_environment(folder), "AWS_PROFILE": "somebody-elses"}
     return _run([*clary_run, python, str(CLIENTS / name), str(report), str(folder)], report, environment)
+
+
+def run_v3_program(name: str, home: Path, folder: Path) -> Run:
+    """The same in the environment with version 3 of the SDK; skips the test where there is none."""
+    if not PYTHON_V3.exists():
+        pytest.skip("make setup-dev makes the environment with version 3")
+    return run_program(name, home, folder, str(PYTHON_V3))
 
 
 def run_notebook(name: str, home: Path, folder: Path) -> Run:

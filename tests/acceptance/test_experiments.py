@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.acceptance import studies
 from tests.acceptance.programs import submit, wait
-from tests.acceptance.running import Run, run_program
+from tests.acceptance.running import Run, run_program, run_v3_program
 from tests.server_process import ServerProcess
-
-V3 = Path(sys.prefix) / "sdk-v3" / "bin" / "python"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
@@ -156,10 +151,8 @@ def test_tracked_components_become_a_data_frame(tracked: Run) -> None:
 def test_version_3_keeps_a_record_too(
     shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    if not V3.exists():
-        pytest.skip("make setup-dev makes the environment with version 3")
     folder = tmp_path_factory.mktemp("run-v3") / "user"
-    report = run_program("experiments_v3.py", shared_server.home, folder, str(V3)).report
+    report = run_v3_program("experiments_v3.py", shared_server.home, folder).report
     assert report["run"]["Parameters"] == {
         "rate": {"NumberValue": 0.01},
         "optimizer": {"StringValue": "adam"},

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-from tests.acceptance.running import Run, run_program
+from tests.acceptance.running import Run, run_v3_program
 from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
-PYTHON = Path(sys.prefix) / "sdk-v3" / "bin" / "python"
-
 
 @pytest.fixture(scope="module")
 def v3(shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    if not PYTHON.exists():
-        pytest.skip("make setup-dev makes the environment with version 3")
     folder = tmp_path_factory.mktemp("v3") / "user"
-    run = run_program("processing_v3.py", shared_server.home, folder, str(PYTHON))
+    run = run_v3_program("processing_v3.py", shared_server.home, folder)
     print("seconds from a job's end to the end of the wait:", run.report["script"]["late_s"])
     return run
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-from tests.acceptance.running import Run, model, run_program
+from tests.acceptance.running import Run, model, run_v3_program
 from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
-PYTHON = Path(sys.prefix) / "sdk-v3" / "bin" / "python"
-
 
 @pytest.fixture(scope="module")
 def v3(shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    if not PYTHON.exists():
-        pytest.skip("make setup-dev makes the environment with version 3")
-    run = run_program("v3.py", shared_server.home, tmp_path_factory.mktemp("v3") / "user", str(PYTHON))
+    run = run_v3_program("v3.py", shared_server.home, tmp_path_factory.mktemp("v3") / "user")
     print("seconds from a job's end to the end of the wait:", run.report["good"]["late_s"])
     return run
 

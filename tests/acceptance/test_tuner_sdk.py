@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-import sys
 import tarfile
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.acceptance.running import Run, model, run_program
+from tests.acceptance.running import Run, model, run_program, run_v3_program
 from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
-PYTHON_V3 = Path(sys.prefix) / "sdk-v3" / "bin" / "python"
 COUNTERS = {"Completed": 6, "InProgress": 0, "RetryableError": 0, "NonRetryableError": 0, "Stopped": 0}
 
 
@@ -26,10 +23,8 @@ def v2(shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def v3(shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    if not PYTHON_V3.exists():
-        pytest.skip("make setup-dev makes the environment with version 3")
     folder = tmp_path_factory.mktemp("tuner3") / "user"
-    return run_program("tuner_v3.py", shared_server.home, folder, str(PYTHON_V3))
+    return run_v3_program("tuner_v3.py", shared_server.home, folder)
 
 
 def test_fit_runs_the_study_and_waits(v2: Run) -> None:
