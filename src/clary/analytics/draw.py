@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,12 +30,28 @@ def draw(specification: Mapping[str, Any], kind: str) -> bytes:
         raise CannotDraw(
             f"drawing {kind} needs a library: pip install 'clary[plots]' (or write .json, which needs none)"
         ) from missing
-    given, version = dict(specification), _version(vl_convert.get_vegalite_versions())
+    given, version = _drawable(specification), _version(vl_convert.get_vegalite_versions())
     if kind == "png":
         return vl_convert.vegalite_to_png(given, vl_version=version, scale=SCALE, show_warnings=True)
     if kind == "svg":
         return vl_convert.vegalite_to_svg(given, vl_version=version, show_warnings=True).encode()
     return vl_convert.vegalite_to_html(given, vl_version=version, bundle=True).encode()
+
+
+def _drawable(value: Any) -> Any:
+    """The same without characters that XML has no place for: the library ends the whole process over one of them."""
+    match value:
+        case str():
+            return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+        case Mapping():
+            return {_drawable(name): _drawable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_drawable(each) for each in value]
+        case _:
+            return value
+
+
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def _version(offered: list[str]) -> str | None:
