@@ -6,16 +6,17 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 
 from clary.agent.crew import work_off
-from clary.agent.faults import Fault, Interrupted
+from clary.agent.faults import ClientFault, Fault, Interrupted
 from clary.agent.places import is_text
 from clary.agent.s3 import S3, parse_uri
 from clary.agent.upload import put
 
 _PERIOD_S = 3.0
+_KEY_BYTES = 1024  # of an S3 object's name
 
 Mark = tuple[int, int]
 """When a file was last written (ns), and its size."""
@@ -44,6 +45,7 @@ class Mirror:
         self._period_s = period_s
         self._kept: dict[str, Mark] = {}
         self._before: dict[str, Mark] = {}
+        self._unnameable: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name=self.called, daemon=True)
 
@@ -56,11 +58,17 @@ class Mirror:
         self._thread.start()
 
     def finish(self) -> None:
-        """Raises what `S3.ask` raises."""
+        """Raises what `S3.ask` raises; ClientFault where S3 has no name for a file, when all others are copied."""
         self._over.set()
         if self._thread.ident is not None:
             self._thread.join()
         self._sync(self._scan())
+        if self._unnameable:
+            name = PurePosixPath(min(self._unnameable)).name
+            raise ClientFault(
+                f"{len(self._unnameable)} of the {self.called}s could not be copied, since an S3 key has at most "
+                f"{_KEY_BYTES:,} bytes: shorten the path of {name[:80]!r}"
+            )
 
     def _work(self) -> None:
         while not self._over.wait(self._period_s):
@@ -107,6 +115,7 @@ class Mirror:
 
     def _scan(self) -> dict[str, Mark]:
         found: dict[str, Mark] = {}
+        self._unnameable.clear()
         # the program may have put a link there, which would lead this process anywhere
         if os.path.realpath(self._folder) != self._real:
             self._note(f"{self._folder.name} became a link: no {self.called} was copied from there.")
@@ -122,6 +131,10 @@ class Mirror:
                     self._note(
                         f"The {self.called} {relative!r} has a name that is not UTF-8 and was not copied."
                     )
-                elif S_ISREG(status.st_mode):
+                elif not S_ISREG(status.st_mode):
+                    continue
+                elif len(self._place.below(relative).key.encode()) > _KEY_BYTES:
+                    self._unnameable.add(relative)
+                else:
                     found[relative] = (status.st_mtime_ns, status.st_size)
         return found

@@ -69,3 +69,19 @@ def test_a_key_that_leaves_the_folder_is_refused(s3: Any, client: S3, tmp_path: 
     s3.bucket["ck/../../evil"] = b"x"
     with pytest.raises(ClientFault, match="CheckpointConfig cannot become a file"):
         Checkpoints(client, "s3://bucket/ck", tmp_path, lambda text: None).restore(client)
+
+
+def test_a_path_longer_than_a_key_keeps_no_other_file_from_being_copied(
+    s3: Any, client: S3, tmp_path: Path
+) -> None:
+    kept = Checkpoints(client, "s3://bucket/ck", tmp_path / "c", lambda text: None)
+    kept.restore(client)
+    deep = tmp_path / "c" / "/".join(["d" * 200] * 5)
+    deep.mkdir(parents=True)
+    (deep / ("e" * 100)).write_bytes(b"long")
+    (tmp_path / "c/later").write_bytes(b"x")
+    with pytest.raises(ClientFault, match=r"^1 of the .* at most 1,024 bytes: shorten the path of 'eee"):
+        kept.finish()
+    assert s3.bucket == {"ck/later": b"x"}
+    (deep / ("e" * 100)).unlink()
+    kept.finish()
