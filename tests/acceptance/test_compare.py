@@ -287,6 +287,37 @@ def test_what_has_nothing_to_compare_is_left_out_of_an_experiment(films: ServerP
     assert document["notes"] == ["left out, for they have no bleu: mixed-other"]
 
 
+def test_what_failed_or_is_broken_hides_no_other_run_and_says_why_it_is_left_out(
+    films: ServerProcess,
+) -> None:
+    sagemaker = films.client("sagemaker")
+    metrics = films.client("sagemaker-metrics")
+    sagemaker.create_experiment(ExperimentName="shaky")
+    sagemaker.create_trial(TrialName="shaky-trial", ExperimentName="shaky")
+    films.client("s3").put_object(Bucket=processing.BUCKET, Key="shaky/evaluation.json", Body=b"{oops")
+    place = {"out": {"Value": f"s3://{processing.BUCKET}/shaky"}}
+    made: dict[str, dict[str, Any]] = {
+        "good": {},
+        "diverged": {},
+        "failed": {"Status": {"PrimaryStatus": "Failed"}},
+        "broken": {"OutputArtifacts": place},
+    }
+    for name, more in made.items():
+        sagemaker.create_trial_component(TrialComponentName=f"shaky-{name}", **more)
+        sagemaker.associate_trial_component(TrialComponentName=f"shaky-{name}", TrialName="shaky-trial")
+    for name, value in (("good", 0.5), ("diverged", float("inf"))):
+        point = {"MetricName": "bleu", "Timestamp": 1_700_000_000, "Value": value}
+        metrics.batch_put_metrics(TrialComponentName=f"shaky-{name}", MetricData=[point])
+    document = json.loads(clary(films, "shaky", "--json").stdout)
+    assert [run["name"] for run in document["runs"]] == ["shaky-good"]
+    notes = "\n".join(sorted(document["notes"]))
+    assert f"left out: s3://{processing.BUCKET}/shaky/evaluation.json is not JSON" in notes
+    assert "left out: shaky-failed (failed) has no metrics" in notes
+    assert "left out: shaky-diverged has no metrics that are finite numbers" in notes
+    refused = clary(films, "shaky-good", "shaky-failed", code=1).stderr
+    assert "shaky-failed (failed) has no metrics, and no evaluation.json among its outputs" in refused
+
+
 def test_different_data_are_told(films: ServerProcess, tmp_path: Path) -> None:
     import pyarrow
     import pyarrow.parquet

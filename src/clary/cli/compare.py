@@ -54,7 +54,7 @@ def compare_command(
         raise click.ClickException(f"{output}: the name must end in {' or '.join(FORMATS)}")
     with _reader(home) as reader:
         found = _read(reader, runs, metric)
-        comparison = _compare(found, metric)
+        comparison = _compare(found, metric, reader.notes)
     notes = (*reader.notes, *_uneven(comparison), *_relabelled(comparison))
     if output is not None:
         _write(output, comparison, notes)
@@ -141,11 +141,14 @@ def _read(reader: Runs, names: Sequence[str], metric: str | None) -> Sequence[Ru
     return reader.of_experiment(reader.experiment(names[0]), metric)
 
 
-def _compare(runs: Sequence[Run], metric: str | None) -> Comparison:
+def _compare(runs: Sequence[Run], metric: str | None, notes: Sequence[str]) -> Comparison:
     chosen = metric or common_metric(runs)
     if chosen is None:
         known = "; ".join(f"{run.name}: {', '.join(sorted(run.figures)) or 'none'}" for run in runs)
-        raise click.ClickException(f"the runs have no metric in common ({known}): name one with --metric")
+        why = "".join(f"\n{note}" for note in notes)
+        raise click.ClickException(
+            f"the runs have no metric in common ({known}): name one with --metric{why}"
+        )
     try:
         return compare(runs, chosen, np.random.default_rng(SEED))
     except ValueError as problem:

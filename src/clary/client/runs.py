@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from clary.analytics.comparison import Figure, Run, common_metric, lower_is_better
-from clary.client.evaluations import Evaluation, Folder, Prefix, read_evaluation
+from clary.client.evaluations import Evaluation, Folder, Prefix, Unreadable, read_evaluation
 from clary.client.facts import MODEL, Component, facts_of, facts_of_evaluation, model_inputs
 
 JOB_SUFFIXES = ("-aws-training-job", "-aws-processing-job", "-aws-tuning-job", "-aws-transform-job")
@@ -58,9 +58,10 @@ class Runs:
         folder = Path(name)
         if _is_folder(folder):
             return self._evaluated(name, read_evaluation(Folder(folder)))
-        run = self._record(name, self._component(name)).run
+        component = self._component(name)
+        run = self._record(name, component).run
         if not run.figures:
-            self._note(f"{name} has no metrics, and no evaluation.json among its outputs")
+            self._note(f"{name}{_state(component)} has no metrics, and no evaluation.json among its outputs")
         return run
 
     def of_experiment(self, name: str, metric: str | None) -> list[Run]:
@@ -75,7 +76,7 @@ class Runs:
         found = self._search([_is("Parents.ExperimentName", "Equals", name)], **order)
         before = len(self.notes)
         self._find_readers([model for each in found[:MOST_READ] if (model := _model(each))])
-        records = [self._record(shown(each), each) for each in found[:MOST_READ]]
+        records = [record for each in found[:MOST_READ] if (record := self._readable(each))]
         listed = {each["TrialComponentName"] for each in found}
         runs = [each.run for each in records if each.run.figures and each.evaluates not in listed]
         if not runs:
@@ -171,6 +172,20 @@ class Runs:
             return self._with(record, component, facts_of(component, self.s3))
         return self._with(record, component, self._facts_of_both(component, evaluator))
 
+    def _readable(self, component: Component) -> _Record | None:
+        """One broken evaluation, or a run that has nothing to compare, must not hide the experiment's others."""
+        name = shown(component)
+        try:
+            record = self._record(name, component)
+        except Unreadable as problem:
+            self._note(f"left out: {problem}")
+            return None
+        state = _state(component)
+        if not record.run.figures and (state or component.get("Metrics")):
+            none = "no metrics that are finite numbers" if component.get("Metrics") else "no metrics"
+            self._note(f"left out: {name}{state} has {none}")
+        return record
+
     def _with(self, record: _Record, component: Component, facts: Mapping[str, str]) -> _Record:
         """What the evaluation says counts, not what the log said of a metric of the same name."""
         metrics = component.get("Metrics", ())
@@ -227,6 +242,12 @@ class Runs:
             if key != MODEL and uri.startswith("s3://") and (found := read_evaluation(Prefix(self.s3, uri))):
                 return found
         return None
+
+
+def _state(component: Component) -> str:
+    """In words, where it tells why there are no metrics."""
+    told = {"InProgress": " (still running)", "Failed": " (failed)", "Stopped": " (stopped)"}
+    return told.get(component.get("Status", {}).get("PrimaryStatus", ""), "")
 
 
 def _is_folder(path: Path) -> bool:
