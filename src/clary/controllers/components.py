@@ -32,6 +32,8 @@ def finish_component(store: Store, job: Resource) -> None:
         return
 
     def finish(component: Resource) -> Resource:
+        if not _is_of(component, job):
+            return component
         return replace(component, state=ending_of(component.state, job), modified=job.modified)
 
     store.update(COMPONENT.name, name, finish)
@@ -41,11 +43,18 @@ def start_component(store: Store, job: Resource) -> None:
     """Tell a job's component when the job's program was started. `job` is the row that says so."""
 
     def start(component: Resource) -> Resource:
+        if not _is_of(component, job):
+            return component
         state = {**component.state, "StartTime": job.state["started"]}
         return replace(component, state=state, modified=job.modified)
 
     if "component" in job.state:
         store.update(COMPONENT.name, job.state["component"], start)
+
+
+def _is_of(component: Resource, job: Resource) -> bool:
+    """Whether it is the job's own: somebody may have deleted that, and made another of its name."""
+    return bool(component.state.get("Source", {}).get("SourceArn") == job.arn)
 
 
 def with_component(

@@ -70,6 +70,20 @@ def test_the_component_of_a_running_job_says_since_when(bench: Bench) -> None:
     assert status(component(bench, child)) == "InProgress"
 
 
+def test_a_component_that_somebody_made_in_place_of_the_jobs_is_left_alone(bench: Bench) -> None:
+    bench.create()
+    bench.step()
+    child = bench.row(1)
+    assert bench.store.delete(COMPONENT.name, child.state["component"])
+    request = {"TrialComponentName": f"{child.name}-aws-training-job", "DisplayName": "mine"}
+    row = Resource(**row_of(bench.account, COMPONENT.name, request, now=5.0))
+    assert row.name == child.state["component"]
+    made = bench.store.create(row)
+    components.start_component(bench.store, replace(child, state={**child.state, "started": 6.0}))
+    components.finish_component(bench.store, replace(child, status="Completed"))
+    assert component(bench, child).state == made.state
+
+
 def test_the_component_is_closed_before_its_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.create()
     bench.step(2)
@@ -125,10 +139,13 @@ def test_a_stop_that_comes_as_the_job_completes_is_told_by_both(
 
 def test_a_studys_component_is_closed_with_it(bench: Bench) -> None:
     request = {"TrialComponentName": "study-component"}
-    state = {"Status": {"PrimaryStatus": "InProgress", "Message": ""}}
-    row = Resource(**row_of(bench.account, COMPONENT.name, request, now=1.0, state=state))
-    bench.store.create(row)
+    row = Resource(**row_of(bench.account, COMPONENT.name, request, now=1.0))
     bench.create(jobs=2, state={"component": row.name})
+    state = {
+        "Status": {"PrimaryStatus": "InProgress", "Message": ""},
+        "Source": {"SourceArn": bench.study().arn, "SourceType": "SageMakerHyperParameterTuningJob"},
+    }
+    bench.store.create(replace(row, state=state))
     bench.finish()
     closed = component(bench, bench.study())
     assert status(closed) == "Completed"
