@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 V3 := $(VENV)/sdk-v3
+# a file's tests stay together: some share a server
+PARALLEL ?= -n 2 --dist loadfile
 
 export HF_HUB_OFFLINE = 1
 export SAGEMAKER_SUPPRESS_V2_WARNING = 1
@@ -35,12 +37,12 @@ demo: setup
 
 test: setup-dev lint types layers
 	$(BIN)/python docs/make_reference.py --check
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 # what `make test` leaves out, and the acceptance suite once more on PostgreSQL
 test-slow: setup-dev
-	$(BIN)/python -m pytest -m slow
-	CLARY_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m "not slow" tests/acceptance
+	$(BIN)/python -m pytest $(PARALLEL) -m slow
+	CLARY_TEST_DATABASE=postgresql $(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/acceptance
 
 lint: $(VENV)/.setup-dev
 	$(BIN)/ruff check .

@@ -53,7 +53,8 @@ DEFINITIONS = [{"Name": name, "Regex": f"{name}=([0-9.]+)"} for name in ("loss",
 
 
 def clary(server: ServerProcess, *words: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(main, ["compare", *words, "--home", str(server.home)])
+    # as in a pipe, whatever width of a terminal the tests themselves were told
+    done = CliRunner(env={"COLUMNS": None}).invoke(main, ["compare", *words, "--home", str(server.home)])
     assert done.exit_code == code, done.output
     return done
 
