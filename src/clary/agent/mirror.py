@@ -120,6 +120,9 @@ class Mirror:
         if os.path.realpath(self._folder) != self._real:
             self._note(f"{self._folder.name} became a link: no {self.called} was copied from there.")
             return dict(self._kept)
+        if not self._folder.is_dir():
+            self._note(f"{self._folder.name} is no folder any more: no {self.called} was copied from there.")
+            return dict(self._kept)
         for top, _, files in os.walk(self._folder):
             for name in files:
                 path = Path(top) / name

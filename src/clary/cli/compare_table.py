@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from clary.analytics.comparison import Comparison, Figure, lower_is_better, shared_metrics
 from clary.analytics.style import figure as shown
+from clary.cli.terminal import cell, plain
 
 OTHER_METRICS = 4  # columns beside the one that is compared by
 BAR = 24  # characters
@@ -20,16 +20,16 @@ LONGEST_FACT = 60
 def table(comparison: Comparison, notes: Sequence[str]) -> Iterator[RenderableType]:
     """What `clary compare` prints, part by part."""
     better = "lower is better" if lower_is_better(comparison.metric) else "higher is better"
-    yield Text(f"{comparison.metric} ({better})", style="bold")
+    yield Text(plain(f"{comparison.metric} ({better})"), style="bold")
     yield _leaderboard(comparison)
     yield ""
     for finding in comparison.findings:
-        yield Text(finding.sentence, style="bold" if finding.is_real else "")
+        yield Text(plain(finding.sentence), style="bold" if finding.is_real else "")
     if comparison.differing:
         yield ""
         yield _differences(comparison)
     for note in notes:
-        yield Text(f"note: {note}", style="dim")
+        yield Text(plain(f"note: {note}"), style="dim")
 
 
 def _leaderboard(comparison: Comparison) -> Table:
@@ -38,16 +38,16 @@ def _leaderboard(comparison: Comparison) -> Table:
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     grid.add_column("", justify="right", no_wrap=True)
     grid.add_column("run", overflow="fold")
-    grid.add_column(escape(comparison.metric), justify="right", no_wrap=True)
+    grid.add_column(cell(comparison.metric), justify="right", no_wrap=True)
     grid.add_column("95 % interval", no_wrap=True)
     grid.add_column("", no_wrap=True)
     for name in others:
-        grid.add_column(escape(name), justify="right", no_wrap=True)
+        grid.add_column(cell(name), justify="right", no_wrap=True)
     for rank, run in enumerate(comparison.runs, 1):
         figure = run.figures.get(comparison.metric)
         grid.add_row(
             str(rank),
-            escape(run.name),
+            cell(run.name),
             shown(figure.value) if figure else "-",
             _interval(figure),
             _bar(figure, low, high),
@@ -89,9 +89,9 @@ def _differences(comparison: Comparison) -> Table:
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     grid.add_column("what differs", overflow="fold")
     for run in comparison.runs:
-        grid.add_column(escape(run.name), overflow="fold")
+        grid.add_column(cell(run.name), overflow="fold")
     for name, values in comparison.differing.items():
-        grid.add_row(escape(name), *(escape(_cut(value)) for value in values))
+        grid.add_row(cell(name), *(cell(_cut(value)) for value in values))
     return grid
 
 

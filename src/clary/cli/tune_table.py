@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from clary.analytics.reading import Child, Definition, Study, shown
 from clary.analytics.style import number
+from clary.cli.terminal import cell, plain
 
 COLUMNS = 4  # tuned parameters, up to which each has a column of its own
 LONGEST_REASON = 120  # characters
@@ -22,23 +22,25 @@ def table(study: Study, counters: Mapping[str, Any], *, why: str | None = None) 
     """What `clary tune show` prints, part by part."""
     best = study.best
     aim = "maximize" if study.maximize else "minimize"
-    yield Text(f"{study.name}: {aim} {study.metric}; {study.strategy}, {study.status}", style="bold")
+    yield Text(plain(f"{study.name}: {aim} {study.metric}; {study.strategy}, {study.status}"), style="bold")
     counts = counters.get("TrainingJobStatusCounters", {})
     yield Text("jobs: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
     if why:
-        yield Text(f"ended: {why}")
+        yield Text(plain(f"ended: {why}"))
     if reason := counters.get("FailureReason"):
-        yield Text(f"reason: {reason}", style="red")
+        yield Text(plain(f"reason: {reason}"), style="red")
     for index, definition in enumerate(study.definitions):
         children = study.of(index)
         yield ""
         if definition.name:
-            yield Text(f"algorithm {definition.name}", style="bold")
+            yield Text(plain(f"algorithm {definition.name}"), style="bold")
         yield _children(study, definition, children, best)
         yield from _importance(definition)
     if best is not None:
         yield ""
-        yield Text(f"best: {best.name} with {study.metric} {number(best.objective or 0.0)}", style="bold")
+        yield Text(
+            plain(f"best: {best.name} with {study.metric} {number(best.objective or 0.0)}"), style="bold"
+        )
 
 
 def _children(
@@ -51,22 +53,22 @@ def _children(
     grid.add_column("job", no_wrap=True)
     grid.add_column("status", no_wrap=True)
     for name in names if apart else ["values"]:
-        grid.add_column(escape(name), justify="right" if apart else "left", overflow="fold")
-    grid.add_column(escape(definition.metric), justify="right", no_wrap=True)
+        grid.add_column(cell(name), justify="right" if apart else "left", overflow="fold")
+    grid.add_column(cell(definition.metric), justify="right", no_wrap=True)
     grid.add_column("why", overflow="fold")
     for child in children:
         values = {name: _value(child.values.get(name, "")) for name in names}
         cells = list(values.values()) if apart else [" ".join(f"{n}={v}" for n, v in values.items())]
         grid.add_row(
             "*" if child is best else "",
-            escape(child.name.removeprefix(f"{study.name}-")),
+            cell(child.name.removeprefix(f"{study.name}-")),
             child.outcome,
-            *map(escape, cells),
+            *map(cell, cells),
             "" if child.objective is None else f"{child.objective:.6g}",
-            escape(brief(child.why)),
+            cell(brief(child.why)),
             style="bold" if child is best else None,
         )
-    grid.caption = f"jobs are named {escape(study.name)}-<job>; * is the best"
+    grid.caption = f"jobs are named {cell(study.name)}-<job>; * is the best"
     grid.caption_justify = "left"
     return grid
 
@@ -96,4 +98,4 @@ def _importance(definition: Definition) -> Iterator[RenderableType]:
     width = max(map(len, definition.responses))
     for name, response in sorted(definition.responses.items(), key=lambda item: -item[1].importance):
         bar = "█" * round(BAR * response.importance)
-        yield Text(f"  {name:<{width}}  {100 * response.importance:3.0f} %  {bar}")
+        yield Text(plain(f"  {name:<{width}}  {100 * response.importance:3.0f} %  {bar}"))

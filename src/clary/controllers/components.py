@@ -12,6 +12,7 @@ from clary.domain.experiments import (
     component_name,
     component_of,
     ending_of,
+    is_of,
     link_of,
     row_name,
 )
@@ -32,7 +33,7 @@ def finish_component(store: Store, job: Resource) -> None:
         return
 
     def finish(component: Resource) -> Resource:
-        if not _is_of(component, job):
+        if not is_of(component, job.arn):
             return component
         return replace(component, state=ending_of(component.state, job), modified=job.modified)
 
@@ -43,18 +44,13 @@ def start_component(store: Store, job: Resource) -> None:
     """Tell a job's component when the job's program was started. `job` is the row that says so."""
 
     def start(component: Resource) -> Resource:
-        if not _is_of(component, job):
+        if not is_of(component, job.arn):
             return component
         state = {**component.state, "StartTime": job.state["started"]}
         return replace(component, state=state, modified=job.modified)
 
     if "component" in job.state:
         store.update(COMPONENT.name, job.state["component"], start)
-
-
-def _is_of(component: Resource, job: Resource) -> bool:
-    """Whether it is the job's own: somebody may have deleted that, and made another of its name."""
-    return bool(component.state.get("Source", {}).get("SourceArn") == job.arn)
 
 
 def with_component(

@@ -152,6 +152,11 @@ def series_of(component: Component) -> dict[str, str]:
     return {each: owner for each in series if each is not None}
 
 
+def is_of(component: Component, job_arn: str) -> bool:
+    """Whether it is the job's own: somebody may have deleted that, and made another of its name."""
+    return bool(component.state.get("Source", {}).get("SourceArn") == job_arn)
+
+
 def stopping_of(state: Document) -> Document:
     """A component's state once its job was asked to stop; the same if it is not in progress."""
     if state.get("Status", {}).get("PrimaryStatus") != "InProgress":

@@ -17,6 +17,7 @@ from clary.domain.experiments import (
     TRIAL_LINK,
     component_name,
     component_of,
+    is_of,
     link_of,
     row_name,
     row_of,
@@ -69,6 +70,8 @@ def note_stop(context: Context, job: Resource) -> None:
     """Tell a job's component that the job was asked to stop. One whose job has ended meanwhile stays as it is."""
 
     def note(component: Resource) -> Resource:
+        if not is_of(component, job.arn):
+            return component
         return replace(component, state=stopping_of(component.state), modified=job.modified)
 
     if "component" in job.state:
@@ -82,8 +85,9 @@ def delete_job(context: Context, job: Resource) -> bool:
         state = {key: value for key, value in component.state.items() if key != "series"}
         return replace(component, state=state)
 
-    name = job.state.get("component")
-    heir = Heir(COMPONENT.name, name, inherit) if name else None
+    component = context.store.get(COMPONENT.name, job.state.get("component", ""))
+    own = component is not None and is_of(component, job.arn)
+    heir = Heir(COMPONENT.name, component.name, inherit) if component and own else None
     return context.store.delete(job.kind, job.name, version=job.version, heir=heir)
 
 

@@ -159,6 +159,13 @@ def test_an_output_folder_that_became_a_link_leaks_nothing(confined_job: Any) ->
     assert "became a link" in outcome.notes[0]
 
 
+def test_an_output_folder_that_is_none_any_more_is_told(confined_job: Any) -> None:
+    script = f"import os\nos.rmdir('{OUT}')\nopen('{OUT}', 'w').close()"
+    outcome = confined_job.run(plan(confined_job, script))
+    assert confined_job.s3.bucket == {}
+    assert "is no folder any more" in outcome.notes[0]
+
+
 def test_an_input_that_is_not_there_is_named(confined_job: Any) -> None:
     inputs = [Input("data", "s3://bucket/none", "/opt/ml/processing/in")]
     outcome = confined_job.run(plan(confined_job, "print('never')", inputs=inputs))

@@ -55,3 +55,9 @@ def test_the_document_has_what_the_table_says():
     assert finding["difference"] == 0.15 or abs(finding["difference"] - 0.15) < 1e-12
     assert said["differing"] == {"lr": ["0.2", "0.1"]}
     assert said["notes"] == ["something"]
+
+
+def test_a_name_cannot_command_the_terminal():
+    text = printed(made(run("b\x1b[2J", 80), run("a\x9b1m", 95, lr="\x07")), ["\x1b]0;title\x07"])
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)
+    assert "a\N{REPLACEMENT CHARACTER}1m leads b\N{REPLACEMENT CHARACTER}[2J" in text
