@@ -229,3 +229,16 @@ def test_a_second_study_of_a_name_has_an_experiment_of_its_own(context: Context)
 
 
 assert experiments and experiments_list  # they offer operations that `ask` looks up
+
+
+def test_a_component_made_by_hand_in_place_of_the_jobs_is_left_alone(context: Context) -> None:
+    name = fit(context)["TrialComponentName"]
+    context.store.append([Point("training-job/Job-1", "loss", 1.0, 0.5)])
+    ask(context, "DeleteTrialComponent", TrialComponentName=name)
+    ask(context, "CreateTrialComponent", TrialComponentName=name)
+    ask(context, "StopTrainingJob", TrainingJobName="Job-1")
+    end(context, "Job-1", "Stopped")
+    ask(context, "DeleteTrainingJob", TrainingJobName="Job-1")
+    mine = ask(context, "DescribeTrialComponent", TrialComponentName=name)
+    assert "Status" not in mine and mine["Metrics"] == []
+    assert context.store.links(kind="source") == ()
