@@ -236,9 +236,9 @@ def test_a_component_made_by_hand_in_place_of_the_jobs_is_left_alone(context: Co
     context.store.append([Point("training-job/Job-1", "loss", 1.0, 0.5)])
     ask(context, "DeleteTrialComponent", TrialComponentName=name)
     ask(context, "CreateTrialComponent", TrialComponentName=name)
-    ask(context, "StopTrainingJob", TrainingJobName="Job-1")
+    training.stop(context, {"TrainingJobName": "Job-1"})
     end(context, "Job-1", "Stopped")
-    ask(context, "DeleteTrainingJob", TrainingJobName="Job-1")
+    training.delete(context, {"TrainingJobName": "Job-1"})
     mine = ask(context, "DescribeTrialComponent", TrialComponentName=name)
     assert "Status" not in mine and mine["Metrics"] == []
     assert context.store.links(kind="source") == ()
