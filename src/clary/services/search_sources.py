@@ -21,19 +21,12 @@ from clary.wire.models import service_model
 
 Document = dict[str, Any]
 Heads = Sequence[Head]
+# reads a member from elsewhere than the row, for many at once: given the names of the elements wanted (tags, metrics),
+# or None for all
+Reader = Callable[[Context, Heads, frozenset[str] | None], Sequence[Any]]
 
 # what every resource shows of its narrow columns
 _TIMES = {"CreationTime": "created", "LastModifiedTime": "modified"}
-
-
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """A member that is read from elsewhere than the row, for many at once.
-
-    `read` is given heads and the names of the elements wanted (tags, metrics), or None for all.
-    """
-
-    read: Callable[[Context, Heads, frozenset[str] | None], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ class Source:
     shape_name: str
     columns: Mapping[str, str]
     own: Callable[[Context, Resource], Mapping[str, Any]]
-    extras: Mapping[str, Extra] = field(default_factory=dict)
+    extras: Mapping[str, Reader] = field(default_factory=dict)
     narrow: Callable[[Context, Term], Where | None] = lambda _context, _term: None
     folded: tuple[str, ...] = ()
 
@@ -116,10 +109,10 @@ class Source:
         documents: Sequence[Document | None],
         named: Iterable[Property] | None,
     ) -> None:
-        for name, extra in self.extras.items():
+        for name, read in self.extras.items():
             wanted = _wanted(name, named)
             if wanted is None or wanted:
-                for document, value in zip(documents, extra.read(context, heads, wanted), strict=True):
+                for document, value in zip(documents, read(context, heads, wanted), strict=True):
                     if document is not None:
                         document[name] = value
 
@@ -217,9 +210,6 @@ def _training_job(_context: Context, row: Resource) -> Mapping[str, Any]:
     return training_describe.describe(row)
 
 
-TAGS = Extra(read_tags)
-
-
 def _columns(noun: str, *, has_status: bool = False) -> Mapping[str, str]:
     """Which members of a resource are columns, from its name in its members' names."""
     status = {f"{noun}Status": "status"} if has_status else {}
@@ -233,7 +223,7 @@ SOURCES: Mapping[str, Source] = {
         "TrainingJob",
         _columns("TrainingJob", has_status=True),
         _training_job,
-        {"Tags": TAGS},
+        {"Tags": read_tags},
     ),
     "HyperParameterTuningJob": Source(
         TUNING_JOB.name,
@@ -241,7 +231,7 @@ SOURCES: Mapping[str, Source] = {
         "HyperParameterTuningJobSearchEntity",
         _columns("HyperParameterTuningJob", has_status=True),
         tuning_describe.describe,
-        {"Tags": TAGS},
+        {"Tags": read_tags},
     ),
     "Experiment": Source(
         EXPERIMENT.name,
@@ -249,7 +239,7 @@ SOURCES: Mapping[str, Source] = {
         "Experiment",
         _columns("Experiment"),
         _experiment,
-        {"Tags": TAGS},
+        {"Tags": read_tags},
         folded=("ExperimentName",),
     ),
     "ExperimentTrial": Source(
@@ -258,7 +248,7 @@ SOURCES: Mapping[str, Source] = {
         "Trial",
         _columns("Trial"),
         _trial,
-        {"Tags": TAGS, "TrialComponentSummaries": Extra(read_components)},
+        {"Tags": read_tags, "TrialComponentSummaries": read_components},
         folded=("TrialName", "ExperimentName"),
     ),
     "ExperimentTrialComponent": Source(
@@ -267,7 +257,7 @@ SOURCES: Mapping[str, Source] = {
         "TrialComponent",
         _columns("TrialComponent"),
         _component,
-        {"Tags": TAGS, "Metrics": Extra(read_metrics), "Parents": Extra(read_parents)},
+        {"Tags": read_tags, "Metrics": read_metrics, "Parents": read_parents},
         components_of,
         folded=("TrialComponentName", "Parents"),
     ),
