@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError
 
 from clary.client.archives import file_digests
 
-MODEL = "SageMaker.ModelArtifact"
 SOURCE = "sagemaker_submit_directory"
 # where a job's program lies and what the job is called differ for every job, and say nothing about the run
 UNTOLD = frozenset({"sagemaker_job_name", SOURCE})

@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError
 
 from clary.analytics.comparison import Figure, Run, common_metric, lower_is_better
 from clary.client.evaluations import Evaluation, Folder, Prefix, Unreadable, read_evaluation
-from clary.client.facts import MODEL, Component, facts_of, facts_of_evaluation, model_inputs
+from clary.client.facts import Component, facts_of, facts_of_evaluation, model_inputs
+from clary.domain.experiments import MODEL, SUFFIXES, component_name
+from clary.domain.kinds import TUNING_JOB
 
-JOB_SUFFIXES = ("-aws-training-job", "-aws-processing-job", "-aws-tuning-job", "-aws-transform-job")
-TUNING_SUFFIX = "-aws-tuning-job"
 MOST_FOUND = 20
 MOST_READ = 60
 MOST_NAMED = 5
@@ -89,7 +89,7 @@ class Runs:
 
     def experiment(self, name: str) -> str:
         """The name of the experiment that `name` means: its own, or a tuning job's. Raises UnknownRun."""
-        for candidate in (name, f"{name}{TUNING_SUFFIX}"):
+        for candidate in (name, component_name(TUNING_JOB.name, name)):
             try:
                 self.sagemaker.describe_experiment(ExperimentName=candidate)
             except ClientError as refusal:
@@ -125,7 +125,7 @@ class Runs:
         except ClientError as refusal:
             if refusal.response["Error"]["Code"] not in UNFOUND:
                 raise
-        first = [_is("TrialComponentName", "Equals", f"{name}{suffix}") for suffix in JOB_SUFFIXES]
+        first = [_is("TrialComponentName", "Equals", component_name(kind, name)) for kind in SUFFIXES]
         sources = {each["Source"]["SourceArn"] for each in self._search(first) if "Source" in each}
         if sources:
             return self._search([_is("Source.SourceArn", "Equals", source) for source in sorted(sources)])[0]
@@ -260,7 +260,7 @@ def _is_folder(path: Path) -> bool:
 def shown(component: Component) -> str:
     """The name by which people know it: its job's, where it has one. `component` may be a summary."""
     name = str(component["TrialComponentName"])
-    for suffix in JOB_SUFFIXES:
+    for suffix in SUFFIXES.values():
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -223,14 +224,14 @@ def _charts(
 
 def parts_of(found: Sequence[Slice]) -> list[Part]:
     """The slices as the chart has them: of a column with more than MOST values the worst."""
-    parts = []
+    parts: list[Part] = []
     for column in dict.fromkeys(each.column for each in found):
         chosen = [each for each in found if each.column == column]
         name = column
         if len(chosen) > MOST:
             name = f"{column}: the {MOST} worst of {len(chosen)}"
             chosen = sorted(chosen, key=lambda each: each.figure)[:MOST]
-        parts += [Part(name, each.value, each.examples, each.figure, each.low, each.high) for each in chosen]
+        parts += [replace(each, column=name) for each in chosen]
     return parts
 
 

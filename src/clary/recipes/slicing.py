@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clary.analytics.slices import Part
 from clary.recipes.intervals import Bootstrap, share
 from clary.recipes.labelled import value_of
 from clary.recipes.refusal import CannotEvaluate
@@ -25,15 +26,8 @@ _DIGITS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Part):
     """One part of the examples: `column` and `value` say which, `figure` with its 95 % interval says how good."""
-
-    column: str
-    value: str
-    examples: int
-    figure: float
-    low: float
-    high: float
 
     def document(self) -> dict[str, Any]:
         return {

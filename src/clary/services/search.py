@@ -38,28 +38,15 @@ def search(context: Context, request: Request) -> Request:
         descending=request.get("SortOrder", "Descending") == "Descending",
     )
     found = _find(context, source, condition, order)
-    first = _first(
-        found,
-        request.get("NextToken"),
-        f"{request['Resource']}/{order.property.name}/{order.descending}",
-        order,
-    )
-    limit = request.get("MaxResults", DEFAULT_RESULTS)
-    page = found[first : first + limit]
+    made_for = f"{request['Resource']}/{order.property.name}/{order.descending}"
+    first = _first(found, request.get("NextToken"), made_for, order)
+    following = first + request.get("MaxResults", DEFAULT_RESULTS)
+    page = found[first:following]
     documents = source.documents(context, [head for _, head in page])
-    following = first + limit < len(found)
     return {
         "Results": [{source.member: document} for document in documents if document is not None],
         "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
-        **(
-            {
-                "NextToken": _token(
-                    page[-1][0], f"{request['Resource']}/{order.property.name}/{order.descending}"
-                )
-            }
-            if following
-            else {}
-        ),
+        **({"NextToken": _token(page[-1][0], made_for)} if following < len(found) else {}),
     }
 
 
