@@ -1,0 +1,1 @@
+"""The model server: runs beside a model in its instance, answers /ping and /invocations."""
