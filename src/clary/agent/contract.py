@@ -9,6 +9,7 @@
       log/<host>.log   one line of output a line: "<epoch ms>\t<text>\n", times never decreasing
       metrics.jsonl    one match of a metric definition a line: {"at", "name", "value"}; text for nan, inf and -inf
       usage.jsonl      one sample a line: {"at", "host", <metric name>: value}
+      serving.json     {"address": "host:port", "report": what the server says of itself}; a server that answers
       outcome.json     how it ended; appears by rename, last of all, and never changes
       ml/              the program's /opt/ml
 
@@ -37,6 +38,7 @@ STORY = "story.jsonl"
 LOGS = "log"
 METRICS = "metrics.jsonl"
 USAGE = "usage.jsonl"
+SERVING = "serving.json"
 OUTCOME = "outcome.json"
 ML = "ml"
 
@@ -45,7 +47,7 @@ GRACE_S = 120.0
 MARK = "CLARY_JOB"
 """Every process of a job carries this variable, so that what is left behind can be found; `mark` is its value."""
 
-Work = Literal["training", "processing"]
+Work = Literal["training", "processing", "serving", "transform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,47 @@ class Output:
 class Checkpoints:
     s3_uri: str
     local_path: str = "/opt/ml/checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What an instance of an endpoint, or a transform job, serves.
+
+    `data_url` is an archive, an object or a prefix in S3, empty where the program gets its model elsewhere; with
+    `mode` MultiModel it is the prefix that models are fetched from on demand. `serve` is the command of a program that
+    serves HTTP; empty for Clary's model server.
+    """
+
+    image: str
+    data_url: str = ""
+    data_type: Literal["S3Object", "S3Prefix"] = "S3Object"
+    compression: Literal["Gzip", "None"] = "Gzip"
+    mode: Literal["SingleModel", "MultiModel"] = "SingleModel"
+    serve: Sequence[str] = ()
+    startup_timeout_s: float = 600.0
+    download_timeout_s: float = 1200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """What a transform job does with its model, in CreateTransformJob's words; durations are seconds."""
+
+    input_s3_uri: str
+    output_s3_uri: str
+    s3_data_type: Literal["S3Prefix", "ManifestFile"] = "S3Prefix"
+    content_type: str = ""
+    compression: Literal["None", "Gzip"] = "None"
+    split: Literal["None", "Line", "RecordIO", "TFRecord"] = "None"
+    strategy: Literal["SingleRecord", "MultiRecord"] = "MultiRecord"
+    accept: str = ""
+    assemble: Literal["None", "Line"] = "None"
+    max_payload_mib: int | None = None
+    max_concurrent: int | None = None
+    input_filter: str = "$"
+    output_filter: str = "$"
+    join: Literal["None", "Input"] = "None"
+    most_retries: int = 3
+    timeout_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +181,8 @@ class Plan:
     environment: Mapping[str, str] = field(default_factory=dict)
     metric_definitions: Sequence[MetricDefinition] = ()
     checkpoints: Checkpoints | None = None
+    model: Model | None = None
+    transform: Transform | None = None
     compression: Literal["GZIP", "NONE"] = "GZIP"
     max_runtime_s: float = 86_400.0
     grace_s: float = GRACE_S
@@ -202,6 +247,10 @@ def read_plan(folder: Path) -> Plan:
     raw["metric_definitions"] = [MetricDefinition(**entry) for entry in raw["metric_definitions"]]
     if raw["checkpoints"] is not None:
         raw["checkpoints"] = Checkpoints(**raw["checkpoints"])
+    if raw["model"] is not None:
+        raw["model"] = Model(**raw["model"])
+    if raw["transform"] is not None:
+        raw["transform"] = Transform(**raw["transform"])
     return Plan(**raw)
 
 

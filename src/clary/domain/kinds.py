@@ -66,6 +66,36 @@ TUNING_JOB = Kind(
 )
 
 
+ENDPOINT = Kind(
+    name="endpoint",
+    first="Creating",
+    moves={
+        "Creating": frozenset({"InService", "Failed", "Deleting"}),
+        "InService": frozenset({"Updating", "SystemUpdating", "OutOfService", "Deleting"}),
+        "Updating": frozenset({"InService", "RollingBack", "Failed", "UpdateRollbackFailed", "Deleting"}),
+        "SystemUpdating": frozenset({"InService", "Updating", "OutOfService", "Deleting"}),
+        "RollingBack": frozenset({"InService", "UpdateRollbackFailed", "Deleting"}),
+        "UpdateRollbackFailed": frozenset({"Updating", "InService", "Deleting"}),
+        "OutOfService": frozenset({"InService", "Updating", "Deleting"}),
+        "Failed": frozenset({"Deleting"}),
+        "Deleting": frozenset(),
+    },
+)
+
+# one replica of an endpoint's variant: a job that ends when it is asked to; clients never see its row
+ENDPOINT_INSTANCE = Kind(
+    name="endpoint-instance",
+    first="InProgress",
+    moves={
+        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+        "Stopping": frozenset({"Stopped", "Failed"}),
+        "Completed": frozenset(),
+        "Failed": frozenset(),
+        "Stopped": frozenset(),
+    },
+)
+
+
 def _record(name: str) -> Kind:
     """A kind whose rows are only kept: nothing runs, so there is one state, and deleting it is at once."""
     return Kind(name=name, first="Active", moves={"Active": frozenset()})
@@ -77,6 +107,8 @@ COMPONENT = _record("experiment-trial-component")
 ARTIFACT = _record("artifact")
 CONTEXT = _record("context")
 ACTION = _record("action")
+MODEL = _record("model")
+ENDPOINT_CONFIG = _record("endpoint-config")
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -84,5 +116,6 @@ KINDS: Mapping[str, Kind] = {
         *(TRAINING_JOB, PROCESSING_JOB, TUNING_JOB),
         *(EXPERIMENT, TRIAL, COMPONENT),
         *(ARTIFACT, CONTEXT, ACTION),
+        *(MODEL, ENDPOINT_CONFIG, ENDPOINT, ENDPOINT_INSTANCE),
     )
 }
