@@ -35,6 +35,8 @@ class Agents:
         names = list(job.state["hosts"])
         access = means.access(job)
         python = means.environments.python(work.image(job.spec))
+        kind, _ = work.instances(job.spec)
+        cpus = work.request(job.spec, means.instance_types, kind).cut(means.slots.machine).cpus
         for host in hosts:
             launches[host.name] += 1
             share = job.state["slots"][names.index(host.name)]
@@ -43,7 +45,7 @@ class Agents:
                 hosts=names,
                 access=access,
                 python=python,
-                cpus=share["cpus"],
+                cpus=share["cpus"] or cpus,
                 gpus=share["gpus"],
                 grace_s=means.settings.stop_grace_s,
                 usage_period_s=means.settings.usage_period_s,

@@ -190,16 +190,19 @@ class Jobs:
         if job.status == "Stopping":
             self._end(held, Outcome("Stopped", "Stopped", now), now)
             return room
-        shares = None
-        if room:
-            kind, count = held.work.instances(job.spec)
-            request = self.means.instance_types.request(kind)
-            shares = self.means.slots.take(_holder(held.key), request, count)
+        shares = self._take(held) if room or not held.work.in_line else None
         if shares is None:
             self._let_wait(held, now)
-            return False
+            return room and not held.work.in_line
         self._launch(held, shares, now)
-        return True
+        return room
+
+    def _take(self, held: Held) -> Sequence[Share] | None:
+        kind, count = held.work.instances(held.job.spec)
+        request = held.work.request(held.job.spec, self.means.instance_types, kind)
+        if not held.work.in_line:
+            request = replace(request, cpus=0)
+        return self.means.slots.take(_holder(held.key), request, count)
 
     def _let_wait(self, held: Held, now: float) -> None:
         if held.job.state["secondary"] == "Pending":
@@ -242,7 +245,7 @@ class Jobs:
         outcomes = self._agents.look(job, hosts, held.launches, now)
         if any(outcome.status != "Completed" for outcome in outcomes.values()):
             self._ask_to_stop(held, hosts)
-        series = f"{job.kind}/{job.name}"
+        series = held.work.series(job)
         component = job.state.get("component")
         run = f"{COMPONENT.name}/{component}" if component else series
         news = read_all(hosts, job.state["read"], series=series, run=run)

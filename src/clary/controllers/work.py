@@ -8,11 +8,22 @@ from typing import Any
 
 from clary.agent.contract import Plan
 from clary.controllers.plan import Station, processing_plan, training_plan
+from clary.controllers.plan_serving import serving_plan
 from clary.domain import processing, training
-from clary.domain.kinds import PROCESSING_JOB, TRAINING_JOB, Kind
+from clary.domain.endpoints import container_of
+from clary.domain.kinds import ENDPOINT_INSTANCE, PROCESSING_JOB, TRAINING_JOB, Kind
+from clary.runners.instances import InstanceTypes, Request
 from clary.store.base import Resource
 
 Document = Mapping[str, Any]
+
+
+def _by_type(spec: Document, types: InstanceTypes, instance_type: str) -> Request:  # noqa: ARG001
+    return types.request(instance_type)
+
+
+def _own_series(job: Resource) -> str:
+    return f"{job.kind}/{job.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +31,10 @@ class Work:
     """One kind. `noun` is what messages call a job; `running` its agent's word for a program that runs.
 
     `instances` reads type and number out of a request, `image` the image's URI; `plan` is what the agent at a station
-    is to do.
+    is to do. `request` is what one instance takes of the machine, and `series` where a job's metrics go.
+
+    What does not wait `in_line` starts as soon as its memory and GPUs are free, whoever waits, and takes no CPU from
+    the count: it is idle most of the time, and nobody knows when it ends.
     """
 
     kind: Kind
@@ -29,6 +43,9 @@ class Work:
     instances: Callable[[Document], tuple[str, int]]
     image: Callable[[Document], str]
     plan: Callable[[Resource, Station], Plan]
+    request: Callable[[Document, InstanceTypes, str], Request] = _by_type
+    series: Callable[[Resource], str] = _own_series
+    in_line: bool = True
 
     def message(self, secondary: str) -> str:
         """Of a final secondary status."""
@@ -36,6 +53,18 @@ class Work:
         if secondary == "MaxRuntimeExceeded":
             return f"{noun} runtime exceeded MaxRuntimeInSeconds provided"
         return f"{noun} {secondary.lower()}"
+
+
+MIB_PER_CPU = 2048  # of a serverless instance
+
+
+def _of_instance(spec: Document, types: InstanceTypes, instance_type: str) -> Request:
+    """A serverless one has the memory of its class, and a CPU for each 2 GB of it."""
+    serverless = spec.get("ServerlessConfig")
+    if not serverless:
+        return types.request(instance_type)
+    mib = serverless["MemorySizeInMB"]
+    return Request(cpus=max(1, mib // MIB_PER_CPU), memory_gib=mib / 1024)
 
 
 WORK: Mapping[str, Work] = {
@@ -56,6 +85,17 @@ WORK: Mapping[str, Work] = {
             instances=processing.instances,
             image=lambda spec: str(spec["AppSpecification"]["ImageUri"]),
             plan=processing_plan,
+        ),
+        Work(
+            kind=ENDPOINT_INSTANCE,
+            noun="instance",
+            running="Loading",
+            instances=lambda spec: (str(spec["InstanceType"]), 1),
+            image=lambda spec: str(container_of(spec["Model"]).get("Image", "")),
+            plan=serving_plan,
+            request=_of_instance,
+            series=lambda job: f"endpoint/{job.spec['EndpointName']}/{job.spec['VariantName']}",
+            in_line=False,
         ),
     )
 }

@@ -80,6 +80,12 @@ def generation_of(
     }
 
 
+def container_of(model: Document) -> Document:
+    """The one container of a model's spec."""
+    container: Document = model["Containers"][0] if "Containers" in model else model["PrimaryContainer"]
+    return container
+
+
 def first_count(variant: Document) -> int:
     """Instances that a variant begins with: none of a serverless one, but those it is to keep warm."""
     if serverless := variant.get("ServerlessConfig"):

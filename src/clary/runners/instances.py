@@ -27,7 +27,7 @@ class TableFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one instance asks for."""
+    """What one instance asks for. With no `cpus` it takes none from the count."""
 
     cpus: int
     memory_gib: float
@@ -132,8 +132,10 @@ class Slots:
 
 def _times(need: Request, room: Share) -> int:
     # sums of floats: a millionth of a GiB is no reason to wait
-    fitting = [room["cpus"] // need.cpus, int((room["memory_gib"] + 1e-6) / need.memory_gib)]
-    return min([*fitting, len(room["gpus"]) // need.gpus] if need.gpus else fitting)
+    fitting = [int((room["memory_gib"] + 1e-6) / need.memory_gib)]
+    fitting += [room["cpus"] // need.cpus] if need.cpus else []
+    fitting += [len(room["gpus"]) // need.gpus] if need.gpus else []
+    return min(fitting)
 
 
 def parse_table(text: str, source: str) -> list[tuple[str, Request]]:

@@ -1,0 +1,61 @@
+"""From the row of an endpoint's instance to what its agent is to do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clary.agent.contract import Model, Plan
+from clary.controllers.plan import Station
+from clary.domain.endpoints import container_of
+from clary.store.base import Resource
+
+Request = Mapping[str, Any]
+
+GRACE_S = 30.0  # from SIGTERM to SIGKILL, as documented for inference containers
+FOR_EVER_S = 100 * 365 * 86_400.0
+STARTUP_S = 600.0
+DOWNLOAD_S = 1_200.0
+
+
+def serving_plan(instance: Resource, station: Station) -> Plan:
+    """`instance` is a row of kind endpoint-instance."""
+    spec = instance.spec
+    container = container_of(spec["Model"])
+    return Plan(
+        job_name=instance.name,
+        job_arn=instance.arn,
+        access=station.access,
+        python=station.python,
+        work="serving",
+        host=station.host,
+        hosts=list(station.hosts),
+        instance_type=spec["InstanceType"],
+        cpus=station.cpus,
+        gpus=list(station.gpus),
+        environment=container.get("Environment", {}),
+        model=model_of(
+            container,
+            startup_timeout_s=spec.get("StartupTimeoutInSeconds", STARTUP_S),
+            download_timeout_s=spec.get("DownloadTimeoutInSeconds", DOWNLOAD_S),
+        ),
+        max_runtime_s=FOR_EVER_S,
+        grace_s=GRACE_S,
+        usage_period_s=station.usage_period_s,
+    )
+
+
+def model_of(
+    container: Request, *, startup_timeout_s: float = STARTUP_S, download_timeout_s: float = DOWNLOAD_S
+) -> Model:
+    """`container` is a ContainerDefinition, as CreateModel takes it."""
+    source: Request = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    return Model(
+        image=container.get("Image", ""),
+        data_url=source.get("S3Uri") or container.get("ModelDataUrl", ""),
+        data_type=source.get("S3DataType", "S3Object"),
+        compression=source.get("CompressionType", "Gzip"),
+        mode=container.get("Mode", "SingleModel"),
+        startup_timeout_s=startup_timeout_s,
+        download_timeout_s=download_timeout_s,
+    )
