@@ -118,6 +118,7 @@ class Life:
             deadline=time.monotonic() + plan.max_runtime_s,
             grace_s=plan.grace_s,
             stop_asked=self._stop_asked,
+            is_done=self._work.is_done,
             on_stop=self._tell_stop,
         )
         usage.start()
@@ -154,7 +155,8 @@ class Life:
 
     def _save(self, outcome: Outcome) -> Outcome:
         try:
-            if outcome.secondary != "MaxRuntimeExceeded":  # a job out of time is Stopping until its end
+            # a job out of time is Stopping until its end
+            if self._work.uploading and outcome.secondary != "MaxRuntimeExceeded":
                 self._story.tell("Uploading", self._work.uploading)
             return self._work.save(outcome)
         except (Fault, OSError) as fault:

@@ -74,6 +74,9 @@ class Processing:
         for mirror in self._outputs:
             mirror.finish()
 
+    def is_done(self) -> bool:
+        return False
+
     def judge(self, step: Step, ended: Ended) -> Outcome:
         if ended.exit_code == 0:
             return Outcome("Completed", "Completed", 0.0, exit_code=0)

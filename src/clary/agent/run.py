@@ -21,7 +21,8 @@ _LOOK_S = 0.1
 _ASK_AGAIN_S = 0.5
 _DRAIN_S = 2.0
 
-Cause = Literal["itself", "stop", "time"]
+Cause = Literal["itself", "stop", "work", "time"]
+"""Who ended a program: it itself, who asked to stop the job, the job's kind of work (see `Work.is_done`), the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,20 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """When to end a program. `deadline` is monotonic seconds; `stop_asked` is looked at every tenth of a second;
-    `on_stop` is called once, when the end is asked for."""
+    """When to end a program. `deadline` is monotonic seconds; `stop_asked` and `is_done` are looked at every tenth of
+    a second; `on_stop` is called once, when the end is asked for."""
 
     deadline: float
     grace_s: float
     stop_asked: Callable[[], bool]
+    is_done: Callable[[], bool]
     on_stop: Callable[[Cause], None]
 
     def verdict(self, now: float) -> Cause:
         if self.stop_asked():
             return "stop"
+        if self.is_done():
+            return "work"
         return "time" if now >= self.deadline else "itself"
 
 

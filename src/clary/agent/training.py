@@ -67,6 +67,9 @@ class Training:
         if self._checkpoints:
             self._checkpoints.finish()
 
+    def is_done(self) -> bool:
+        return False
+
     def judge(self, step: Step, ended: Ended) -> Outcome:
         output = self._places.left("output")
         if ended.exit_code == 0:

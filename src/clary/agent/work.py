@@ -15,8 +15,8 @@ DOWNLOADING = "Downloading input data"
 
 class Work(Protocol):
     """In the order of the calls. `running` is the status while the program runs and `message` what is told of it;
-    `uploading` is told afterwards, and `out_of_time` when the program is ended for its time; `variables` are the
-    environment's own to the kind."""
+    `uploading` is told afterwards (empty: nothing is), and `out_of_time` when the program is ended for its time;
+    `variables` are the environment's own to the kind."""
 
     running: str
     message: str
@@ -38,8 +38,15 @@ class Work(Protocol):
         """The program could not be started. Raises Fault."""
         ...
 
+    def is_done(self) -> bool:
+        """Whether the program has served its end: then it is asked to end, as a stop does, and is judged.
+
+        Looked at every tenth of a second while a program runs, in the thread that carries its output: never waits.
+        """
+        ...
+
     def judge(self, step: Step, ended: Ended) -> Outcome:
-        """How a program that ended by itself did."""
+        """How a program that ended by itself did, or one that `is_done` ended (`ended.cause` is "work")."""
         ...
 
     def save(self, outcome: Outcome) -> Outcome:
