@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -558,6 +559,23 @@ class TestQueue:
         assert [lease.resource for lease in leases] == [store.get(JOB, "z"), store.get(JOB, "c")]
         assert {(lease.owner, lease.until) for lease in leases} == {("me", 40.0)}
         assert [lease.resource.name for lease in self.claim(store, 10.0)] == ["e"]
+
+    def test_a_prefix_of_names_is_a_queue_of_its_own(self, store: SqlStore) -> None:
+        for name, created in [("a.2", 2.0), ("a.1", 3.0), ("ab.1", 0.0), ("a.0", 4.0), ("A.1", 1.0)]:
+            store.create(make(name, created=created, due=0.0))
+        claim = partial(store.claim, JOB, owner="me", now=10.0, lease_s=30.0)
+        assert not claim(limit=9, name_prefix="b.")
+        assert [lease.resource.name for lease in claim(limit=2, name_prefix="a.")] == ["a.2", "a.1"]
+        assert [lease.resource.name for lease in claim(limit=9, name_prefix="a.")] == ["a.0"]
+        assert [lease.resource.name for lease in claim(limit=9)] == ["ab.1", "A.1"]
+
+    def test_counts_what_a_list_would_give(self, store: SqlStore) -> None:
+        for name in ("a.1", "a.2", "ab.1"):
+            store.create(make(name))
+        store.create(make("a.3", kind="model"))
+        assert store.count(JOB) == 3
+        assert store.count(JOB, Where(name_prefix="a.")) == 2
+        assert store.count(JOB, Where(name_prefix="b.")) == 0
 
     def test_gives_a_row_once_until_its_lease_ends(self, store: SqlStore) -> None:
         store.create(make(due=0.0))

@@ -201,6 +201,10 @@ class Store(Protocol):
         """The heads of all rows that `list` would give, by name."""
         ...
 
+    def count(self, kind: str, where: Where = ...) -> int:
+        """How many rows `list` would give."""
+        ...
+
     def update(self, kind: str, name: str, change: Change) -> Resource | None: ...
     def delete(self, kind: str, name: str, *, version: int | None = None, heir: Heir | None = None) -> bool:
         """Removes the row, its tags, its links and its series: `<kind>/<name>` and what is under it.
@@ -229,8 +233,13 @@ class Store(Protocol):
         """Those of a kind that begin at any of many ARNs, by `created`."""
         ...
 
-    def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
-        """Up to `limit` rows whose `due` has come and that nobody holds, oldest `created` first."""
+    def claim(
+        self, kind: str, *, owner: str, now: float, lease_s: float, limit: int, name_prefix: str = ""
+    ) -> Sequence[Lease]:
+        """Up to `limit` rows whose `due` has come and that nobody holds, oldest `created` first.
+
+        With `name_prefix` only rows whose name begins with it: a queue of its own within the kind.
+        """
         ...
 
     def apply(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, Select, bindparam, case, func, select, update
 
 from clary.store.base import Lease
+from clary.store.columns import begins_with
 from clary.store.resources import COLUMNS, hold
 from clary.store.tables import RESOURCES
 
@@ -16,13 +17,7 @@ _C = RESOURCES.c
 _DUE = (_C.kind == bindparam("k"), _C.ready <= bindparam("t"))
 _ANY_DUE = select(_C.id).where(*_DUE).limit(1)
 _NEXT_DUE = select(func.min(_C.ready)).where(_C.kind == bindparam("k"), _C.ready.is_not(None))
-_OLDEST_DUE = (
-    select(_C.id)  # and nothing else, since all that is due has to be sorted
-    .where(*_DUE)
-    .order_by(_C.created, _C.name)
-    .limit(bindparam("count"))
-    .with_for_update(skip_locked=True)  # SQLite has no such thing and needs none: its writers take turns
-)
+_ALL_DUE = select(_C.id).where(*_DUE)  # and nothing else, since all that is due has to be sorted
 _HELD = select(_C.name, _C.version).where(
     _C.kind == bindparam("k"),
     _C.ready.is_not(None),  # the index of these is short
@@ -30,9 +25,23 @@ _HELD = select(_C.name, _C.version).where(
 )
 
 
-def any_due(connection: Connection, kind: str, now: float) -> bool:
+def any_due(connection: Connection, kind: str, now: float, name_prefix: str = "") -> bool:
     """Whether there is something to claim. Takes no lock."""
-    return connection.execute(_ANY_DUE, {"k": kind, "t": now}).first() is not None
+    statement = _named(_ANY_DUE, name_prefix)
+    return connection.execute(statement, {"k": kind, "t": now}).first() is not None
+
+
+def _named(statement: Select[tuple[int]], name_prefix: str) -> Select[tuple[int]]:
+    return statement.where(*begins_with(_C.name, name_prefix)) if name_prefix else statement
+
+
+def _oldest(name_prefix: str) -> Select[tuple[int]]:
+    return (
+        _named(_ALL_DUE, name_prefix)
+        .order_by(_C.created, _C.name)
+        .limit(bindparam("count"))
+        .with_for_update(skip_locked=True)  # SQLite has no such thing and needs none: its writers take turns
+    )
 
 
 def next_due(connection: Connection, kind: str) -> float | None:
@@ -42,9 +51,16 @@ def next_due(connection: Connection, kind: str) -> float | None:
 
 
 def claim(
-    connection: Connection, kind: str, *, owner: str, now: float, until: float, limit: int
+    connection: Connection,
+    kind: str,
+    *,
+    owner: str,
+    now: float,
+    until: float,
+    limit: int,
+    name_prefix: str = "",
 ) -> Sequence[Lease]:
-    numbers = connection.scalars(_OLDEST_DUE, {"k": kind, "t": now, "count": limit}).all()
+    numbers = connection.scalars(_oldest(name_prefix), {"k": kind, "t": now, "count": limit}).all()
     if not numbers:
         return ()
     mine = _C.id.in_(numbers)

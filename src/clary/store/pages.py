@@ -53,6 +53,13 @@ def list_heads(connection: Connection, kind: str, where: Where) -> Sequence[Head
     return tuple(Head(*row) for row in connection.execute(statement))
 
 
+def count(connection: Connection, kind: str, where: Where) -> int:
+    conditions = _conditions(where, connection.dialect.name)
+    statement = select(func.count()).select_from(RESOURCES).where(_C.kind == kind, *conditions)
+    number: int = connection.execute(statement).scalar_one()
+    return number
+
+
 def write_token(kind: str, page: Page, key: Key, name: str) -> str:
     body = json.dumps([kind, page.sort, page.descending, key, name], separators=(",", ":")).encode()
     return urlsafe_b64encode(_check(body) + body).decode().rstrip("=")

@@ -112,6 +112,9 @@ class SqlStore:
     def heads(self, kind: str, where: Where = EVERYTHING) -> Sequence[Head]:
         return reading(self.engine, lambda connection: pages.list_heads(connection, kind, where))
 
+    def count(self, kind: str, where: Where = EVERYTHING) -> int:
+        return reading(self.engine, lambda connection: pages.count(connection, kind, where))
+
     def update(self, kind: str, name: str, change: Change) -> Resource | None:
         while True:
             held = reading(self.engine, lambda connection: resources.fetch(connection, kind, name))
@@ -150,14 +153,19 @@ class SqlStore:
         wanted = tuple(sources)
         return reading(self.engine, lambda connection: read_links_from(connection, wanted, kind))
 
-    def claim(self, kind: str, *, owner: str, now: float, lease_s: float, limit: int) -> Sequence[Lease]:
-        if not reading(self.engine, lambda connection: leases.any_due(connection, kind, now)):
+    def claim(
+        self, kind: str, *, owner: str, now: float, lease_s: float, limit: int, name_prefix: str = ""
+    ) -> Sequence[Lease]:
+        if not reading(self.engine, lambda connection: leases.any_due(connection, kind, now, name_prefix)):
             return ()
         until = now + lease_s
-        return writing(
-            self.engine,
-            lambda connection: leases.claim(connection, kind, owner=owner, now=now, until=until, limit=limit),
-        )
+
+        def work(connection: Connection) -> Sequence[Lease]:
+            return leases.claim(
+                connection, kind, owner=owner, now=now, until=until, limit=limit, name_prefix=name_prefix
+            )
+
+        return writing(self.engine, work)
 
     def apply(
         self,
