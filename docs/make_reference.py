@@ -26,6 +26,7 @@ NOTE = "<!-- written by docs/make_reference.py -->\n"
 TITLES = {
     "sagemaker": "SageMaker",
     "sagemaker-metrics": "SageMaker Metrics",
+    "application-autoscaling": "Application Auto Scaling",
     "s3": "S3",
     "logs": "CloudWatch Logs",
     "cloudwatch": "CloudWatch",

@@ -96,6 +96,10 @@ ENDPOINT_INSTANCE = Kind(
 )
 
 
+# a request to an asynchronous endpoint: there until it is answered; clients never see its row
+ASYNC_INVOCATION = Kind(name="async-invocation", first="Waiting", moves={"Waiting": frozenset()})
+
+
 def _record(name: str) -> Kind:
     """A kind whose rows are only kept: nothing runs, so there is one state, and deleting it is at once."""
     return Kind(name=name, first="Active", moves={"Active": frozenset()})
@@ -109,6 +113,9 @@ CONTEXT = _record("context")
 ACTION = _record("action")
 MODEL = _record("model")
 ENDPOINT_CONFIG = _record("endpoint-config")
+SCALABLE_TARGET = _record("scalable-target")
+SCALING_POLICY = _record("scaling-policy")
+SCALING_ACTIVITY = _record("scaling-activity")
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -117,5 +124,6 @@ KINDS: Mapping[str, Kind] = {
         *(EXPERIMENT, TRIAL, COMPONENT),
         *(ARTIFACT, CONTEXT, ACTION),
         *(MODEL, ENDPOINT_CONFIG, ENDPOINT, ENDPOINT_INSTANCE),
+        *(ASYNC_INVOCATION, SCALABLE_TARGET, SCALING_POLICY, SCALING_ACTIVITY),
     )
 }

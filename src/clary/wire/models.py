@@ -23,6 +23,7 @@ SERVICES: Mapping[str, Protocol] = {
     "s3": "rest-xml",
     "sagemaker-runtime": "rest-json",
     "sagemaker-metrics": "rest-json",
+    "application-autoscaling": "json",
 }
 
 # The service part of a credential scope, where it is not botocore's name.
@@ -32,6 +33,7 @@ TARGET_PREFIXES: Mapping[str, str] = {
     "SageMaker": "sagemaker",
     "Logs_20140328": "logs",
     "GraniteServiceVersion20100801": "cloudwatch",
+    "AnyScaleFrontendService": "application-autoscaling",
 }
 
 
