@@ -7,5 +7,6 @@ logits = encoder.classify(texts)          # (texts, labels)
 from clary.inference.encoder import Encoder, Located
 from clary.inference.faults import ModelFault, TaskFault
 from clary.inference.precision import recommended
+from clary.inference.tokens import Tokens
 
-__all__ = ["Encoder", "Located", "ModelFault", "TaskFault", "recommended"]
+__all__ = ["Encoder", "Located", "ModelFault", "TaskFault", "Tokens", "recommended"]

@@ -177,6 +177,17 @@ class Encoder:
             rows += self._by_token(self._tokens(some, others), done, keep=pool)
         return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own, for callers that make tokens themselves."""
+        return self._tokenizer
+
+    def outputs(self, read: Tokens) -> list[Floats]:
+        """Of each part, in order: (labels,) of a classifier, (tokens, outputs) of the other tasks."""
+        if self.task == "classification":
+            return list(self._by_text(read, _Count(None)))
+        return self._by_token(read, _Count(None))
+
     def _only(self, task: Task, method: str) -> None:
         if self.task != task:
             raise TaskFault(f"{method} needs a model for {task}; this one is for {self.task}")
