@@ -34,6 +34,9 @@ class Settings:
     usage_period_s: float = _setting(15.0, "between two samples of a job's utilisation", unit="s")
     poll_s: float = _setting(0.1, "between two looks at a running job's folder", unit="s")
     lease_s: float = _setting(30.0, "a controller's hold on a resource it works on", unit="s")
+    serverless_idle_s: float = _setting(
+        300.0, "after which a serverless variant that nobody asks has no instance", unit="s"
+    )
     clock_skew_s: float = _setting(900.0, "largest age of a signed request's date", unit="s")
 
     @property

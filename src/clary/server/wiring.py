@@ -13,6 +13,9 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from clary.agent.contract import Access
+from clary.controllers.endpoints import Endpoints
+from clary.controllers.endpoints import Means as EndpointMeans
+from clary.controllers.fleet import Fleets
 from clary.controllers.jobs import Jobs
 from clary.controllers.loop import Loop
 from clary.controllers.means import Means
@@ -21,6 +24,7 @@ from clary.controllers.tuner import Means as TunerMeans
 from clary.controllers.tuner import Tuner
 from clary.domain.names import Account
 from clary.objects.disk import DiskObjects
+from clary.routing.flights import Flights
 from clary.runners.environments import OneEnvironment
 from clary.runners.instances import InstanceTypes, Slots
 from clary.runners.local import LocalRunner
@@ -82,6 +86,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     def job_changed(status: bool) -> None:
         if status:
             loops[1].wake()
+            loops[2].wake()
         changes.bump(status=status)
 
     def changed() -> None:
@@ -104,12 +109,20 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     jobs = Jobs(means)
     thinkers = Thinkers("thinker", THINKERS)
     tuner = Tuner(TunerMeans(store, account, settings, owner, changed, thinkers.think))
-    loops = (Loop("jobs", jobs.step, time.time), Loop("tuner", tuner.step, time.time))
+    flights = Flights()
+    fleets = Fleets(store, account, settings.jobs, random_hex)
+    endpoints = Endpoints(EndpointMeans(store, fleets, flights, settings, owner, changed))
+    loops = (
+        Loop("jobs", jobs.step, time.time),
+        Loop("tuner", tuner.step, time.time),
+        Loop("endpoints", endpoints.step, time.time),
+    )
 
     def start() -> None:
         objects.sweep()
         jobs.resume(time.time())
         tuner.resume(time.time())
+        endpoints.resume(time.time())
         thinkers.start(loops[1].wake)
         for loop in loops:
             loop.start()

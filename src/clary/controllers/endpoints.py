@@ -1,0 +1,223 @@
+"""The endpoint controller: keeps each endpoint's instances at the number wanted, and says who may be asked.
+
+What should become of an endpoint is worked out by `rollout`, purely; this is the hands. A turn writes the endpoint's
+row first and acts then; all it knows is in rows, so a controller that starts again goes on where the last one stopped.
+
+An instance is asked to end only after it has left the row's `instances` and nobody waits for its answer any more: so no
+request is lost to a change.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clary.controllers.fleet import Fleets, Replica
+from clary.controllers.restarts import Restarts
+from clary.controllers.rollout import Counts, Sight, take_turn
+from clary.domain.kinds import ENDPOINT
+from clary.routing.flights import Flights
+from clary.settings import Settings
+from clary.store.base import Lease, Resource, Store
+
+log = logging.getLogger("clary.controllers.endpoints")
+
+KIND = ENDPOINT.name
+MOST_CLAIMED = 100
+BUSY_S = 0.2
+IDLE_S = 2.0
+LEAVE_S = 1.0  # a request that read the row before may still be on its way to an instance that has left it
+LONGEST_LEAVE_S = 120.0
+
+
+@dataclass(slots=True)
+class Held:
+    """An endpoint under this controller's lease; `endpoint` is its row as last read or written.
+
+    `told`: what ready instances wrote down, by id. `leaving`: since when an instance is no longer to be asked.
+    """
+
+    lease: Lease
+    endpoint: Resource
+    told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    leaving: dict[str, float] = field(default_factory=dict)
+    restarts: Restarts = field(default_factory=Restarts)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the controller works with. `changed` tells the job controller and waiting clients."""
+
+    store: Store
+    fleets: Fleets
+    flights: Flights
+    settings: Settings
+    owner: str
+    changed: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Endpoints:
+    """One `step` a turn; not for use from several threads at once."""
+
+    means: Means
+    _held: dict[str, Held] = field(default_factory=dict)
+    _renewed: float = 0.0
+
+    def resume(self, now: float) -> None:
+        """Take over what a former controller of this owner held."""
+        self.means.store.surrender(KIND, owner=self.means.owner, now=now)
+
+    def step(self, now: float) -> float:
+        """One look at every endpoint held. Gives the seconds that may pass until the next."""
+        self._claim(now)
+        self._renew(now)
+        versions = self.means.store.held(KIND, owner=self.means.owner) if self._held else {}
+        is_busy = False
+        for name, held in list(self._held.items()):
+            try:
+                is_busy |= self._turn(name, held, versions.get(name), now)
+            except Exception:
+                # one endpoint's trouble must not hold up the others
+                log.exception("%s: a turn failed", held.endpoint.arn)
+                is_busy = True
+        return BUSY_S if is_busy else IDLE_S
+
+    def _claim(self, now: float) -> None:
+        leases = self.means.store.claim(
+            KIND, owner=self.means.owner, now=now, lease_s=self.means.settings.lease_s, limit=MOST_CLAIMED
+        )
+        for lease in leases:
+            self._held[lease.resource.name] = Held(lease, lease.resource)
+
+    def _renew(self, now: float) -> None:
+        lease_s = self.means.settings.lease_s
+        if self._held and now - self._renewed > lease_s / 3:
+            self.means.store.renew(KIND, owner=self.means.owner, until=now + lease_s)
+            self._renewed = now
+
+    def _turn(self, name: str, held: Held, version: int | None, now: float) -> bool:
+        """True while something is on its way."""
+        if held.endpoint.version != version:
+            row = self.means.store.get(KIND, name) if version is not None else None
+            if row is None:
+                log.warning("the lease on %s went to another server", held.endpoint.arn)
+                self._held.pop(name)
+                return False
+            held.endpoint = row
+        replicas = self.means.fleets.look(name)
+        held.restarts.look(replicas, now)
+
+        def demand(variant: str, config: Mapping[str, Any]) -> int:
+            return self._demand(held.endpoint, variant, config, now)
+
+        turn = take_turn(Sight(held.endpoint, replicas, demand, now))
+        kept = chosen(replicas, turn.wanted)
+        seen = held.endpoint
+        target = self._with_instances(held, turn.endpoint, kept)
+        is_over = target.status == "Failed" and not any(one.is_up for one in replicas)
+        if target is not seen or is_over:
+            if not self._write(held, seen, target, keep=not is_over, now=now):
+                return True
+            if target.status != seen.status:
+                log.info("%s %s", target.arn, target.status)
+        self._carry_out(held, replicas, kept, turn.wanted, now)
+        if held.endpoint.status == "Deleting" and all(one.phase == "ended" for one in replicas):
+            self._delete(held)
+            return False
+        if is_over:
+            self._held.pop(name, None)
+            return False
+        return target.status != "InService" or bool(held.leaving) or any(one.phase != "ready" for one in kept)
+
+    def _demand(self, endpoint: Resource, name: str, config: Mapping[str, Any], now: float) -> int:
+        """A serverless variant has an instance while it is asked, and for a while after."""
+        if config["ServerlessConfig"].get("ProvisionedConcurrency"):
+            return 1
+        last = self.means.flights.last_asked(endpoint.name, name) or endpoint.modified
+        is_asked = self.means.flights.knocking(endpoint.name, name) > 0
+        return int(is_asked or now - last < self.means.settings.serverless_idle_s)
+
+    def _with_instances(self, held: Held, endpoint: Resource, kept: Sequence[Replica]) -> Resource:
+        """The row with those that may be asked now, and with what they say of themselves."""
+        ready = [one for one in kept if one.phase == "ready"]
+        for one in ready:
+            if one.id not in held.told:
+                held.told[one.id] = self.means.fleets.told(one)
+        instances = [
+            {
+                "id": one.id,
+                "generation": one.generation,
+                "variant": one.variant,
+                "address": held.told[one.id]["address"],
+            }
+            for one in ready
+        ]
+        newest = {one.variant: held.told[one.id].get("report", {}) for one in ready}
+        reports = {**endpoint.state["reports"], **newest}
+        if instances == endpoint.state["instances"] and reports == endpoint.state["reports"]:
+            return endpoint
+        return replace(endpoint, state={**endpoint.state, "instances": instances, "reports": reports})
+
+    def _carry_out(
+        self, held: Held, replicas: Sequence[Replica], kept: Sequence[Replica], wanted: Counts, now: float
+    ) -> None:
+        acted = False
+        for key, count in wanted.items():
+            has = sum((one.generation, one.variant) == key for one in kept)
+            if has < count and held.restarts.may_start(key, now):
+                for _ in range(count - has):
+                    self.means.fleets.make(held.endpoint, *key, now)
+                    acted = True
+        stay = {one.id for one in kept}
+        leaving = [one for one in replicas if one.is_up and one.id not in stay]
+        held.leaving = {one.id: held.leaving.get(one.id, now) for one in leaving}
+        for one in leaving:
+            if one.phase != "ready" or self._has_left(held, one, now):
+                self.means.fleets.stop(one, now)
+                acted = True
+        if acted:
+            self.means.changed()
+        self.means.fleets.forget(replicas)
+
+    def _has_left(self, held: Held, replica: Replica, now: float) -> bool:
+        waited = now - held.leaving[replica.id]
+        if waited < LEAVE_S:
+            return False
+        return self.means.flights.count(replica.id) == 0 or waited > LONGEST_LEAVE_S
+
+    def _delete(self, held: Held) -> None:
+        endpoint = held.endpoint
+        self.means.store.delete(KIND, endpoint.name, version=endpoint.version)
+        self._held.pop(endpoint.name, None)
+        self.means.flights.forget(endpoint.name)
+        log.info("%s deleted", endpoint.arn)
+        self.means.changed()
+
+    def _write(self, held: Held, seen: Resource, target: Resource, *, keep: bool, now: float) -> bool:
+        """False when somebody else wrote in between: the next turn looks again."""
+        until = now + self.means.settings.lease_s if keep else None
+
+        def change(row: Resource) -> Resource:
+            if row.version != seen.version:
+                return replace(row, due=now + self.means.settings.lease_s)
+            return replace(row, status=target.status, state=target.state, modified=target.modified, due=until)
+
+        row = self.means.store.apply(held.lease, change, keep_until=until)
+        if row is None:
+            self._held.pop(seen.name, None)
+            return False
+        held.endpoint = row
+        self.means.changed()
+        return row.state == target.state
+
+
+def chosen(replicas: Sequence[Replica], wanted: Counts) -> Sequence[Replica]:
+    """Those that stay: of each kind the number wanted, the ready and the oldest before the others."""
+    kept: list[Replica] = []
+    for key, count in wanted.items():
+        own = [one for one in replicas if one.is_up and (one.generation, one.variant) == key]
+        kept += sorted(own, key=lambda one: (one.phase != "ready", one.row.created))[:count]
+    return kept
