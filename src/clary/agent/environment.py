@@ -24,7 +24,8 @@ def program_environment(
     """`outside` is the agent's own environment, of which only harmless names are passed on; `own` are those of the
     kind of work.
 
-    The user's Environment comes last: as in SageMaker it wins over all of these, but for the mark.
+    The user's Environment comes last: as in SageMaker it wins over all of these, but for the mark. That of a model
+    counts without its empty values: SDKs send those for what was not given, and they would hide the defaults.
     """
     passed = _PASSED.split()
     variables = {
@@ -49,7 +50,8 @@ def program_environment(
     if plan.gpus or has_gpus():
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, plan.gpus))
     variables |= _access(plan) | dict(own)
-    return variables | dict(plan.environment) | {MARK: mark(places.folder)}
+    given = {name: value for name, value in plan.environment.items() if value or plan.model is None}
+    return variables | given | {MARK: mark(places.folder)}
 
 
 def _access(plan: Plan) -> dict[str, str]:

@@ -176,6 +176,10 @@ def _open_work(plan: Plan, places: Places, s3: S3, story: Story) -> Work:
         from clary.agent.processing import Processing
 
         return Processing(plan, places, s3, story)
+    if plan.work == "serving":
+        from clary.agent.serving import Serving
+
+        return Serving(plan, places, story)
     from clary.agent.training import Training
 
     return Training(plan, places, s3, story)

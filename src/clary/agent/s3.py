@@ -90,6 +90,15 @@ class S3:
         for connection in self._open:
             connection.close()
 
+    def until(self, deadline: float) -> S3:
+        """The same, but interrupted too when that time (monotonic seconds) has come."""
+        return S3(
+            self._access,
+            patience_s=self._patience_s,
+            interrupted=lambda: self._interrupted() or time.monotonic() >= deadline,
+            clock=self._clock,
+        )
+
     def list(self, place: Location) -> Iterator[Entry]:
         """Every object whose key starts with the place's key, in the order of their keys."""
         query = {"list-type": "2", "encoding-type": "url", "prefix": place.key}

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import clary
 from clary.agent import contract
 from clary.agent.contract import Plan
 from clary.runners.interpreter import interpreter_paths, is_within
@@ -171,6 +172,8 @@ class Sandbox:
         homes = {path for home in self._user_homes for path in (home, *home.parents)}
         too_much = {*homes, self._home, *_hidden_roots()}
         yield from (path for path in self._interpreters[plan.python] if path not in too_much)
+        if plan.model:
+            yield Path(clary.__file__).parent  # the model server
         resolver = Path(os.path.realpath("/etc/resolv.conf"))
         if resolver.exists():
             yield resolver
