@@ -34,7 +34,8 @@ class Agents:
         means, work = self.means, WORK[job.kind]
         names = list(job.state["hosts"])
         access = means.access(job)
-        python = means.environments.python(work.image(job.spec))
+        image = work.image(job.spec)
+        python = means.environments.python(image)
         kind, _ = work.instances(job.spec)
         cpus = work.request(job.spec, means.instance_types, kind).cut(means.slots.machine).cpus
         for host in hosts:
@@ -49,6 +50,7 @@ class Agents:
                 gpus=share["gpus"],
                 grace_s=means.settings.stop_grace_s,
                 usage_period_s=means.settings.usage_period_s,
+                serve=means.environments.serve(image),
             )
             host.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             means.runner.launch(host.folder, work.plan(job, station))

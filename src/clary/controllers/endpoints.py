@@ -90,7 +90,9 @@ class Endpoints:
             KIND, owner=self.means.owner, now=now, lease_s=self.means.settings.lease_s, limit=MOST_CLAIMED
         )
         for lease in leases:
-            self._held[lease.resource.name] = Held(lease, lease.resource)
+            held = self._held.setdefault(lease.resource.name, Held(lease, lease.resource))
+            # our own lease may have run out: the machine slept, say
+            held.lease, held.endpoint = lease, lease.resource
 
     def _renew(self, now: float) -> None:
         lease_s = self.means.settings.lease_s

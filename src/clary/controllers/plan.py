@@ -17,7 +17,10 @@ DEFAULT_RUNTIME_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """One host of a job, and what its agent was given: the job's temporary key, an interpreter, CPUs and GPUs."""
+    """One host of a job, and what its agent was given: the job's temporary key, an interpreter, CPUs and GPUs.
+
+    `serve` is the command that serves the image's models; empty for Clary's model server.
+    """
 
     host: str
     hosts: Sequence[str]
@@ -27,6 +30,7 @@ class Station:
     gpus: Sequence[int]
     grace_s: float
     usage_period_s: float
+    serve: Sequence[str] = ()
 
 
 def training_plan(job: Resource, station: Station) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.agent.contract import Model, Plan
@@ -36,6 +36,7 @@ def serving_plan(instance: Resource, station: Station) -> Plan:
         environment=container.get("Environment", {}),
         model=model_of(
             container,
+            serve=station.serve,
             startup_timeout_s=spec.get("StartupTimeoutInSeconds", STARTUP_S),
             download_timeout_s=spec.get("DownloadTimeoutInSeconds", DOWNLOAD_S),
         ),
@@ -46,9 +47,13 @@ def serving_plan(instance: Resource, station: Station) -> Plan:
 
 
 def model_of(
-    container: Request, *, startup_timeout_s: float = STARTUP_S, download_timeout_s: float = DOWNLOAD_S
+    container: Request,
+    *,
+    serve: Sequence[str] = (),
+    startup_timeout_s: float = STARTUP_S,
+    download_timeout_s: float = DOWNLOAD_S,
 ) -> Model:
-    """`container` is a ContainerDefinition, as CreateModel takes it."""
+    """`container` is a ContainerDefinition, as CreateModel takes it; `serve` the command of the image's program."""
     source: Request = container.get("ModelDataSource", {}).get("S3DataSource", {})
     return Model(
         image=container.get("Image", ""),
@@ -56,6 +61,7 @@ def model_of(
         data_type=source.get("S3DataType", "S3Object"),
         compression=source.get("CompressionType", "Gzip"),
         mode=container.get("Mode", "SingleModel"),
+        serve=list(serve),
         startup_timeout_s=startup_timeout_s,
         download_timeout_s=download_timeout_s,
     )
