@@ -18,8 +18,8 @@ import click
 import uvicorn
 
 from clary.cli.options import server_options, settings_of
-from clary.runners.instances import TableFault
 from clary.runners.sandbox import SandboxUnavailable
+from clary.runners.tables import TableFault
 from clary.server import home
 from clary.server.protocol import BoundedProtocol
 from clary.server.tls import certificate

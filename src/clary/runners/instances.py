@@ -7,7 +7,6 @@ machine, the first in the queue starts at the latest when all that run have ende
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,12 +16,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from clary.runners.machine import Machine
+from clary.runners.tables import TableFault, line_of, read_text
 
 TABLE = "instances.toml"
-
-
-class TableFault(ValueError):
-    """The table of instance types cannot be used. The message names file, line and field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class InstanceTypes:
         rows = parse_table(own.read_text("utf-8"), str(own))
         path = home / TABLE if home else None
         if path and path.exists():
-            rows = parse_table(_text(path), str(path)) + rows
+            rows = parse_table(read_text(path), str(path)) + rows
         return cls(rows)
 
     def request(self, instance_type: str) -> Request:
@@ -148,7 +144,7 @@ def parse_table(text: str, source: str) -> list[tuple[str, Request]]:
     if not isinstance(table, dict) or len(document) != 1:
         raise TableFault(f"{source}: holds one table named [instances], and nothing beside it")
     return [
-        (pattern, _row(row, f"{source}, line {_line(text, pattern)}, {pattern!r}"))
+        (pattern, _row(row, f"{source}, line {line_of(text, pattern)}, {pattern!r}"))
         for pattern, row in table.items()
     ]
 
@@ -189,16 +185,3 @@ def _positive(row: Mapping[str, object], name: str, where: str) -> float:
 
 def _missing(where: str, name: str) -> str:
     return f"{where}: {name} is missing"
-
-
-def _line(text: str, pattern: str) -> int:
-    """Where a row stands: tomllib does not tell. 0 when the key is written in some other way."""
-    key = re.compile(rf"\s*[\"']?{re.escape(pattern)}[\"']?\s*=")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if key.match(line)), 0)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise TableFault(f"{path}: cannot be read: {fault}") from None

@@ -174,6 +174,10 @@ class Sandbox:
         yield from (path for path in self._interpreters[plan.python] if path not in too_much)
         if plan.model:
             yield Path(clary.__file__).parent  # the model server
+            words = (Path(word) for word in plan.model.serve)
+            yield from (
+                path for path in words if path.is_absolute() and path not in too_much and path.exists()
+            )
         resolver = Path(os.path.realpath("/etc/resolv.conf"))
         if resolver.exists():
             yield resolver

@@ -25,7 +25,7 @@ from clary.controllers.tuner import Tuner
 from clary.domain.names import Account
 from clary.objects.disk import DiskObjects
 from clary.routing.flights import Flights
-from clary.runners.environments import OneEnvironment
+from clary.runners.images import Images
 from clary.runners.instances import InstanceTypes, Slots
 from clary.runners.local import LocalRunner
 from clary.runners.machine import Machine
@@ -46,6 +46,7 @@ SERVICES = (
     *("tuning", "tuning_list"),
     *("experiments", "experiments_list", "run_metrics"),
     *("lineage", "lineage_associations", "lineage_query"),
+    *("models", "endpoint_configs", "endpoints"),
     "search",
 )
 
@@ -99,7 +100,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         runner=LocalRunner(sandbox),
         slots=Slots(Machine.look()),
         instance_types=instance_types,
-        environments=OneEnvironment(settings.python),
+        environments=Images.read(settings.home, settings.python),
         settings=settings,
         owner=owner,
         access=key_maker(store, settings, endpoint=endpoint, ca_bundle=ca_bundle),

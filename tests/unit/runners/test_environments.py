@@ -11,3 +11,4 @@ def test_every_image_runs_in_the_one_environment() -> None:
         "",
     ):
         assert environments.python(uri) == sys.executable
+        assert environments.serve(uri) == ()

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.runners.instances import InstanceTypes, Request, Slots, TableFault, parse_table
+from clary.runners.instances import InstanceTypes, Request, Slots, parse_table
 from clary.runners.machine import Machine
+from clary.runners.tables import TableFault
 
 BIG = Machine(cpus=64, memory_gib=256.0, gpus=tuple(range(8)))
 LAPTOP = Machine(cpus=2, memory_gib=8.0)
