@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 
 class LoadFault(Exception):
     """The model cannot be served; the message says what is missing or wrong, and what to do."""
@@ -17,3 +19,19 @@ class UnsupportedType(RequestFault):
     """A content type that the model does not read, or cannot write."""
 
     status = 415
+
+
+class NotAcceptable(RequestFault):
+    """The answer has no form in the type that Accept asks for."""
+
+    status = 406
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an answer: a fault of the request says its own, everything else is the model's."""
+    return error.status if isinstance(error, RequestFault) else 500
+
+
+def last_line(error: BaseException) -> str:
+    """What stands last in its traceback."""
+    return traceback.format_exception_only(error)[-1].strip()

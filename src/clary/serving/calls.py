@@ -1,0 +1,65 @@
+"""One question to a model and its answer, between the bytes and the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from clary.serving.faults import RequestFault
+from clary.serving.reading import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`pipeline(inputs, **parameters)`."""
+
+    inputs: Any
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What it gives; `note` is for the client, of what was done to the inputs."""
+
+    value: Any
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A call made ready: what the model is to run over, and what makes the answer of its outputs, in that order."""
+
+    parts: Sequence[Part]
+    finish: Callable[[Sequence[Any]], Any]
+    note: str | None = None
+
+
+class Predictor(Protocol):
+    """A model for one task."""
+
+    def several(self, calls: Sequence[Call]) -> Sequence[Answer | Exception]:
+        """One each, in order; a call that fails does so alone."""
+        ...
+
+    def __call__(self, inputs: Any, **parameters: Any) -> Any:
+        """One call, as a pipeline is called. Raises what went wrong."""
+        ...
+
+
+def call_of(document: Any) -> Call:
+    """The call that a decoded body asks for: its `inputs` (or all of it) and its `parameters`. Raises RequestFault."""
+    if not isinstance(document, dict):
+        return Call(document)
+    rest = dict(document)
+    parameters = rest.pop("parameters", None)
+    if parameters is not None and not isinstance(parameters, dict):
+        raise RequestFault(f"parameters: an object expected, not {shown(parameters)}")
+    inputs = rest.pop("inputs") if "inputs" in rest else rest
+    return Call(inputs, parameters or {})
+
+
+def shown(value: Any) -> str:
+    """A value for a message, short."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,112 @@
+"""From a folder and the environment to a handler: which code answers, and how the model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from clary.inference import Encoder, ModelFault
+from clary.serving import contract, pipelines, source, tasks
+from clary.serving.calls import Call, Predictor, Work
+from clary.serving.contract import Contract
+from clary.serving.encoder import EncoderPredictor
+from clary.serving.faults import LoadFault
+from clary.serving.handler import Handler
+from clary.serving.model import ModelHandler
+from clary.serving.reading import Reader
+from clary.serving.text_classification import TextClassification
+
+BATCH = 32  # requests that one call may take, where batches win
+
+
+def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
+    """Raises LoadFault, or whatever the user's own code raises."""
+    asked = contract.read(environment)
+    pipelines.quiet()
+    folder = source.folder(asked, model_dir)
+    return model_handler(folder, asked)
+
+
+def model_handler(folder: Path, asked: Contract) -> ModelHandler:
+    """The handler of a transformers model. Raises LoadFault."""
+    task = tasks.named(asked.task) if asked.task else tasks.of_model(folder)
+    predictor, report = predictor_of(folder, task, asked)
+    on_cpu = report["device"] == "cpu"
+    return ModelHandler(
+        predictor,
+        shared=on_cpu,
+        batch=BATCH if isinstance(predictor, EncoderPredictor) else 1,
+        report=report,
+        readable=tasks.readable(task),
+        accept=asked.accept,
+    )
+
+
+def predictor_of(folder: Path, task: str, asked: Contract) -> tuple[Predictor, dict[str, Any]]:
+    """What answers for a task, and the report of it. Raises LoadFault."""
+    if task in tasks.ENCODER_TASKS and not asked.trust_remote_code:
+        encoder = _encoder(folder, task, asked)
+        if _wins(encoder):
+            return _encoded(encoder, folder, task, asked), _report(encoder, task)
+    made = pipelines.pipeline(
+        folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code
+    )
+    report = {
+        "way": f"transformers' {task} pipeline",
+        "precision": asked.precision,
+        "device": made.device.type,
+        "task": task,
+    }
+    return pipelines.PipelinePredictor(made, task, truncate=asked.truncate), report
+
+
+def _encoder(folder: Path, task: str, asked: Contract) -> Encoder:
+    configuration = tasks.configuration(folder)
+    if "auto_map" in configuration and not asked.trust_remote_code:
+        raise LoadFault("the model brings code of its own: HF_TRUST_REMOTE_CODE=true lets it run")
+    try:
+        return Encoder.load(
+            folder,
+            precision=asked.precision,  # type: ignore[arg-type]
+            task=tasks.ENCODER_TASKS[task],  # type: ignore[arg-type]
+            threads=1,
+        )
+    except ModelFault as error:
+        raise LoadFault(f"{error} (task {task}: HF_TASK sets another)") from error
+
+
+def _wins(encoder: Encoder) -> bool:
+    return encoder.way.startswith("padding-free") or encoder.way.endswith(": on cuda")
+
+
+def _report(encoder: Encoder, task: str) -> dict[str, Any]:
+    report = {
+        "way": encoder.way,
+        "precision": encoder.precision,
+        "device": encoder.device.type,
+        "task": task,
+        "advice": encoder.advice,
+    }
+    return {name: value for name, value in report.items() if value is not None}
+
+
+def _encoded(encoder: Encoder, folder: Path, task: str, asked: Contract) -> EncoderPredictor:
+    reader = Reader(encoder, truncate=asked.truncate)
+
+    @cache
+    def otherwise() -> Predictor:
+        made = pipelines.pipeline(folder, task, precision=asked.precision, trust_remote_code=False)
+        return pipelines.PipelinePredictor(made, task, truncate=asked.truncate)
+
+    return EncoderPredictor(reader, PLANS[task](reader, tasks.configuration(folder)), otherwise)
+
+
+def _text_classification(reader: Reader, configuration: Mapping[str, Any]) -> Callable[[Call], Work | None]:
+    return TextClassification(reader, configuration.get("problem_type"))
+
+
+PLANS: Mapping[str, Callable[[Reader, Mapping[str, Any]], Callable[[Call], Work | None]]] = {
+    "text-classification": _text_classification,
+}

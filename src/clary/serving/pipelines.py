@@ -1,0 +1,143 @@
+"""transformers' own pipelines: every task that Clary does not run itself, and every parameter that it does not know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clary.serving import reading
+from clary.serving.calls import Answer, Call, shown
+from clary.serving.faults import LoadFault, RequestFault, last_line
+
+TRUNCATION: dict[
+    str, dict[str, Any]
+] = {  # what makes a task's pipeline cut text; the others do it by themselves
+    "text-classification": {"truncation": True},
+    "feature-extraction": {"truncation": True},
+    "fill-mask": {"tokenizer_kwargs": {"truncation": True}},
+}
+CUT_BY_THEMSELVES = ("token-classification", "zero-shot-classification")
+MISTAKES = (ValueError, TypeError, LookupError)  # how pipelines refuse what they are given
+
+
+def pipeline(folder: Path, task: str, *, precision: str, trust_remote_code: bool) -> Any:
+    """A transformers pipeline of the model in a folder. Raises LoadFault."""
+    import torch
+    import transformers
+
+    dtype = {"fp32": "float32", "bf16": "bfloat16"}.get(precision)
+    if dtype is None:
+        raise LoadFault(
+            f"CLARY_PRECISION={precision}: {task} with this model runs in fp32 or bf16 only; leave CLARY_PRECISION out"
+        )
+    named = "dtype" if int(transformers.__version__.partition(".")[0]) >= 5 else "torch_dtype"
+    build: Any = transformers.pipeline
+    try:
+        made = build(
+            task,
+            model=str(folder),
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            trust_remote_code=trust_remote_code,
+            **{named: getattr(torch, dtype)},
+        )
+    except Exception as error:  # broken folders end in exceptions of every kind
+        raise LoadFault(_why_not(error, folder, task)) from error
+    _limit(made)
+    return made
+
+
+def _why_not(error: Exception, folder: Path, task: str) -> str:
+    import transformers
+
+    version = f"transformers {transformers.__version__}"
+    if isinstance(error, KeyError):
+        return (
+            f"the task {task} is not supported by {version}: {error.args[0] if error.args else error} "
+            "Set HF_TASK to another task, or write a model_fn in code/inference.py"
+        )
+    if not any(folder.glob("*token*")) and "oken" in str(error):
+        return (
+            f"no tokenizer is saved beside the model; save it there with tokenizer.save_pretrained: {error}"
+        )
+    return f"{version} cannot load the model for {task}: {last_line(error)}"
+
+
+def _limit(made: Any) -> None:
+    """A tokenizer saved without a limit gets the model's."""
+    if made.tokenizer is not None:
+        from clary.inference import tokens
+
+        if made.tokenizer.model_max_length >= tokens.NO_LIMIT and _positions(made):
+            made.tokenizer.model_max_length = tokens.limit(made.tokenizer, made.model.config, asked=None)
+
+
+def _positions(made: Any) -> bool:
+    return isinstance(getattr(made.model.config, "max_position_embeddings", None), int)
+
+
+class PipelinePredictor:
+    """Calls one by one. `truncate`: whether text over the model's limit is cut or refused."""
+
+    def __init__(self, made: Any, task: str, *, truncate: bool) -> None:
+        self.made, self.task, self._truncate = made, task, truncate
+
+    def __call__(self, inputs: Any, **parameters: Any) -> Any:
+        return self._answered(Call(inputs, parameters)).value
+
+    def several(self, calls: Sequence[Call]) -> list[Answer | Exception]:
+        return [self._tried(call) for call in calls]
+
+    def _tried(self, call: Call) -> Answer | Exception:
+        try:
+            return self._answered(call)
+        except Exception as error:  # noqa: BLE001 - the caller answers it
+            return error
+
+    def _answered(self, call: Call) -> Answer:
+        parameters, note = self._fitted(call)
+        try:
+            return Answer(self.made(call.inputs, **parameters), note)
+        except RequestFault:
+            raise
+        except MISTAKES as error:
+            raise RequestFault(f"{self.task} cannot take this: {last_line(error)}") from error
+        except Exception as error:
+            if type(error).__name__ == "PipelineException":  # no mask in a text to fill, say
+                raise RequestFault(str(error.args[0] if error.args else error)) from error
+            raise
+
+    def _fitted(self, call: Call) -> tuple[dict[str, Any], str | None]:
+        """The parameters, with what cuts texts that are too long; and a note of it. Raises RequestFault."""
+        given = dict(call.parameters)
+        asked = "truncation" in given or "tokenizer_kwargs" in given or "tokenize_kwargs" in given
+        if asked or self.task not in (*TRUNCATION, *CUT_BY_THEMSELVES):
+            return given, None
+        limit = self.made.tokenizer.model_max_length
+        texts = list(_texts(call.inputs))
+        lengths = [self._length(text) for text in texts]
+        over = [length for length in lengths if length > limit]
+        if over and not self._truncate:
+            raise RequestFault(reading.too_long(max(over), limit))
+        if over:
+            given |= TRUNCATION.get(self.task, {})
+        return given, reading.note(len(over), len(texts), limit)
+
+    def _length(self, text: Any) -> int:
+        both = (text.get("text", ""), text.get("text_pair")) if isinstance(text, dict) else (text, None)
+        if not all(isinstance(one, str | None) for one in both):
+            raise RequestFault(f"inputs: texts expected, not {shown(text)}")
+        return len(self.made.tokenizer(*both, verbose=False)["input_ids"])
+
+
+def _texts(inputs: Any) -> list[Any]:
+    if isinstance(inputs, list):
+        return [text for item in inputs for text in _texts(item)]
+    return [inputs]
+
+
+def quiet() -> None:
+    """No progress bars in the log, and no threads of the tokenizer's beside the worker's one."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
