@@ -130,22 +130,36 @@ def updating(state: Document, generation: str, wanted: Document, *, now: float) 
 
 
 def rescaled(state: Document, changes: Mapping[str, Document], *, now: float) -> dict[str, Any]:
-    """The fields that change when variants of the live generation get other weights or counts.
+    """The fields that change when variants of the wanted generation get other weights, counts or concurrencies.
 
-    `changes`: by variant, {"weight"?: float, "count"?: int}. Raises KeyError for a variant that is not there.
+    `changes`: by variant, {"weight"?: float, "count"?: int, "serverless"?: its whole ServerlessConfig}. Raises KeyError
+    for a variant that is not there.
     """
     target = state["target"]
     wanted = state["generations"][target]
     variants = {name: dict(values) for name, values in wanted["variants"].items()}
+    config = wanted["config"]
     for name, values in changes.items():
-        variants[name] = {**variants[name], **values}
-    generations = {**state["generations"], target: {**wanted, "variants": variants}}
+        scale = {key: value for key, value in values.items() if key != "serverless"}
+        if "serverless" in values:
+            config = _with_serverless(config, name, values["serverless"])
+            scale["count"] = first_count(variant_of({"config": config}, name))
+        variants[name] = {**variants[name], **scale}
+    generations = {**state["generations"], target: {**wanted, "config": config, "variants": variants}}
     return {
         "status": "Updating",
         "state": {**state, "generations": generations},
         "modified": now,
         "due": now,
     }
+
+
+def _with_serverless(config: Document, name: str, serverless: Document) -> Document:
+    variants = [
+        {**variant, "ServerlessConfig": dict(serverless)} if variant["VariantName"] == name else variant
+        for variant in config["ProductionVariants"]
+    ]
+    return {**config, "ProductionVariants": variants}
 
 
 def deleting(*, now: float) -> dict[str, Any]:

@@ -33,7 +33,10 @@ log = logging.getLogger("clary.server")
 
 # Published lists that do not bound us: any name of an instance type is accepted, the table of types says what it means.
 # A strategy may come from a plug-in; the service knows the names there are.
-OPEN_ENUMS = ("TrainingInstanceType", "ProcessingInstanceType", "HyperParameterTuningJobStrategyType")
+OPEN_ENUMS = (
+    *("TrainingInstanceType", "ProcessingInstanceType", "ProductionVariantInstanceType"),
+    "HyperParameterTuningJobStrategyType",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,11 @@ from clary.wire.models import service_model
 def ask(context: Context, name: str, **request: Any) -> Any:
     """A SageMaker operation's answer, which fits the shape it is published with."""
     answer = OPERATIONS["sagemaker", name](context, request)
-    write_json(answer, service_model("sagemaker").operation_model(name).output_shape)  # type: ignore[arg-type]
+    shape = service_model("sagemaker").operation_model(name).output_shape
+    if shape is None:
+        assert answer == {}
+    else:
+        write_json(answer, shape)
     return answer
 
 

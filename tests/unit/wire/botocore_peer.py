@@ -40,6 +40,13 @@ OFFERED: dict[str, list[str]] = {
         ),
         *("ListArtifacts", "ListContexts", "ListActions"),
         *("AddAssociation", "DeleteAssociation", "ListAssociations", "QueryLineage"),
+        *(
+            f"{verb}{noun}"
+            for noun in ("Model", "EndpointConfig", "Endpoint")
+            for verb in ("Create", "Describe", "Delete")
+        ),
+        *("ListModels", "ListEndpointConfigs", "ListEndpoints"),
+        *("UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"),
     ],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
     "cloudwatch": ["GetMetricStatistics", "ListMetrics", "PutMetricData", "GetMetricData"],
