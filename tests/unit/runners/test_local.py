@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from clary.agent import contract
+from clary.agent.contract import Model
 from clary.runners.local import LAUNCHED, LocalRunner, agent_command, agent_environment, agent_of
 from clary.runners.processes import Identity, family
 from clary.runners.sandbox import Sandbox
@@ -224,3 +226,38 @@ def test_the_agents_interpreter_finds_the_package_whatever_surrounds_it(tmp_path
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([*start, program], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+SERVER = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(os.environ["CLARY_MODEL_DIR"].encode())
+    do_POST = do_GET
+HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("isolation", ["none", "auto"])
+def test_an_instance_serves_whoever_watches(home: Path, folder: Path, isolation: str, tmp_path: Path) -> None:
+    """Its program lies in a place that jobs do not see but for it; a runner that comes later finds its address."""
+    program = tmp_path / "serve.py"
+    program.write_text(SERVER)
+    model = Model("image", serve=["python", str(program)])
+    plan = replace(sample_plan(python=sys.executable), work="serving", model=model)
+    make_runner(home, isolation=isolation, agent=()).launch(folder, plan)
+    eventually((folder / contract.SERVING).exists, "the instance says where it is")
+    later = make_runner(home, isolation=isolation, agent=())
+    assert later.is_alive(folder)
+    address = json.loads((folder / contract.SERVING).read_text())["address"]
+    with urllib.request.urlopen(f"http://{address}/invocations", data=b"x", timeout=20) as answer:
+        seen = answer.read().decode()
+    confined = contract.read_plan(folder).isolation == "bubblewrap"
+    assert seen == ("/opt/ml/model" if confined else str(folder / "ml/model"))
+    later.stop(folder)
+    eventually(lambda: contract.read_outcome(folder) is not None, "an outcome")
+    outcome = contract.read_outcome(folder)
+    assert outcome and outcome.status == "Stopped"

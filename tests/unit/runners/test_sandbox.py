@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.agent.contract import Plan
+from clary.agent.contract import Model, Plan
 from clary.runners.interpreter import interpreter_paths
 from clary.runners.sandbox import Sandbox, SandboxUnavailable
 from clary.testing.contracts import sample_plan
@@ -305,3 +305,25 @@ def test_demanding_what_does_not_work_is_refused(home: Path) -> None:
 def test_an_unknown_isolation_is_refused(home: Path) -> None:
     with pytest.raises(ValueError, match="say one of auto, bubblewrap, none"):
         Sandbox(home, isolation="docker")
+
+
+def test_an_instance_sees_the_model_server_wherever_it_lies(
+    sandbox: Sandbox, folder: Path, plan: Plan, home: Path
+) -> None:
+    """Its own environment need not know Clary, nor lie where Clary's lies."""
+    serving = replace(plan, python="/usr/bin/python3", model=Model("image"))
+    package = str(SOURCE / "clary")
+    assert run_inside(sandbox, folder, serving, "ls", f"{package}/agent/run.py").returncode == 0
+    assert run_inside(sandbox, folder, serving, "ls", str(home)).stdout == ""
+
+
+def test_an_instance_sees_the_paths_of_its_command(
+    sandbox: Sandbox, folder: Path, plan: Plan, home: Path
+) -> None:
+    beside = home.parent / "serve.py"
+    beside.write_text("here")
+    (home.parent / "other.py").write_text("there")
+    command = ["python", str(beside), "--nothing", "/not/there", "/tmp", "/"]
+    serving = replace(plan, model=Model("image", serve=command))
+    assert run_inside(sandbox, folder, serving, "cat", str(beside)).stdout == "here"
+    assert run_inside(sandbox, folder, serving, "ls", str(home.parent / "other.py")).returncode != 0
