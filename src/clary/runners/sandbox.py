@@ -9,6 +9,7 @@ What the program sees:
     /usr /data ...     every other top-level directory, read-only: programs may read local models and data there
     /proc /dev         its own, the kernel's settings read-only; GPU devices when the job was given GPUs
     the interpreter    its prefixes and import path, read-only, wherever they lie
+    a model's folder   the one that HF_MODEL_ID names, read-only, for who serves it
     Hugging Face cache `hub` and `datasets` of it, read-write, so that jobs share downloads; never its `token`
 
 Hidden are Clary's home (database, objects, other jobs, credentials), all home directories, /run and /var. Whatever
@@ -18,6 +19,7 @@ The network is the machine's own: the program reaches S3 and the API over it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -174,6 +176,8 @@ class Sandbox:
         yield from (path for path in self._interpreters[plan.python] if path not in too_much)
         if plan.model:
             yield Path(clary.__file__).parent  # the model server
+            folders = [path for path in _model_folder(plan) if path not in too_much]
+            yield from (path for path in folders if not is_within(path, (self._home,)))
             words = (Path(word) for word in plan.model.serve)
             yield from (
                 path for path in words if path.is_absolute() and path not in too_much and path.exists()
@@ -183,6 +187,20 @@ class Sandbox:
             yield resolver
         if plan.access.ca_bundle:
             yield Path(plan.access.ca_bundle)
+
+
+def _model_folder(plan: Plan) -> Iterator[Path]:
+    """The folder that HF_MODEL_ID names, by both its names if it is a link.
+
+    Only one whose configuration is that of a model: whoever can make an endpoint must not come to see any folder.
+    """
+    path = Path(plan.environment.get("HF_MODEL_ID", ""))
+    try:
+        is_model = path.is_absolute() and "model_type" in json.loads((path / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, TypeError):
+        return
+    if is_model:
+        yield from dict.fromkeys((path.resolve(), path))
 
 
 def _model_caches(environment: Mapping[str, str], user_home: Path) -> tuple[Path, ...]:

@@ -327,3 +327,39 @@ def test_an_instance_sees_the_paths_of_its_command(
     serving = replace(plan, model=Model("image", serve=command))
     assert run_inside(sandbox, folder, serving, "cat", str(beside)).stdout == "here"
     assert run_inside(sandbox, folder, serving, "ls", str(home.parent / "other.py")).returncode != 0
+
+
+def named(folder: Path, plan: Plan) -> Plan:
+    return replace(plan, model=Model("image"), environment={"HF_MODEL_ID": str(folder)})
+
+
+def test_an_instance_sees_the_model_that_it_is_told_of(
+    sandbox: Sandbox, folder: Path, plan: Plan, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text('{"model_type": "bert"}')
+    seen = run_inside(sandbox, folder, named(tmp_path / "mine", plan), "ls", str(tmp_path / "mine"))
+    assert seen.stdout == "config.json\n"
+    # and nothing of what lies beside it
+    assert run_inside(sandbox, folder, named(tmp_path / "mine", plan), "ls", str(tmp_path)).stdout == "mine\n"
+
+
+@pytest.mark.parametrize("configuration", [None, "no JSON", "{}", "7", '{"auths": {}}'])
+def test_a_folder_that_holds_no_model_stays_hidden(
+    sandbox: Sandbox, folder: Path, plan: Plan, tmp_path: Path, configuration: str | None
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("s")
+    if configuration is not None:
+        (secret / "config.json").write_text(configuration)
+    assert run_inside(sandbox, folder, named(secret, plan), "ls", str(secret)).returncode != 0
+
+
+def test_a_model_within_clarys_home_stays_hidden(
+    sandbox: Sandbox, folder: Path, plan: Plan, home: Path
+) -> None:
+    (home / "config.json").write_text('{"model_type": "bert"}')
+    (home / "jobs" / "config.json").write_text('{"model_type": "bert"}')
+    for inside in (home, home / "jobs"):
+        assert "config.json" not in run_inside(sandbox, folder, named(inside, plan), "ls", str(inside)).stdout
