@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from clary.agent.faults import ClientFault
 
 MOST_ENTRIES = 1_000_000
+
+_GZIP = b"\x1f\x8b"
+_LARGE = 1 << 23
 
 
 def unpack(archive: Path, folder: Path, name: str) -> None:
@@ -18,7 +25,7 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
     Raises ClientFault for what is no tar archive, or one with an entry that would leave the folder or is a device.
     """
     try:
-        with tarfile.open(archive) as tar:
+        with _open(archive) as tar:
             room = shutil.disk_usage(folder).free
             for number, member in enumerate(tar):
                 room -= member.size
@@ -31,6 +38,31 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
         raise ClientFault(f"{name} holds an entry in too many folders.") from None
     except (tarfile.TarError, zlib.error, EOFError, OSError) as fault:
         raise ClientFault(f"{name} cannot be unpacked as a tar archive: {fault}") from fault
+
+
+@contextmanager
+def _open(archive: Path) -> Iterator[tarfile.TarFile]:
+    """Large ones unpack half as fast again where the package isal can be had."""
+    with open(archive, "rb") as file:
+        magic = file.read(len(_GZIP))
+        igzip = _fast_gzip() if magic == _GZIP and os.fstat(file.fileno()).st_size >= _LARGE else None
+    if igzip is None:
+        with tarfile.open(archive) as tar:
+            yield tar
+        return
+    with igzip.IGzipFile(archive, "rb") as data, tarfile.open(fileobj=data) as tar:
+        try:
+            yield tar
+        except igzip.isal_zlib.error as fault:
+            raise tarfile.ReadError(str(fault)) from fault
+
+
+def _fast_gzip() -> Any:
+    try:
+        from isal import igzip
+    except ImportError:
+        return None
+    return igzip
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -81,3 +82,27 @@ def test_an_archive_that_says_it_is_larger_than_the_disk_is_refused(tmp_path: Pa
     (tmp_path / "x").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024)
     with pytest.raises(ClientFault, match="too large to unpack"):
         unpack(tmp_path / "x", tmp_path, "s3://b/k")
+
+
+@pytest.mark.parametrize("damage", ["none", "cut", "middle"])
+def test_a_large_archive(tmp_path: Path, damage: str) -> None:
+    """Unpacked by another library, where that can be had."""
+    weights = os.urandom(9 << 20)
+    with tarfile.open(tmp_path / "x", "w:gz", compresslevel=1) as tar:
+        info = member("deep/weights")
+        info.size = len(weights)
+        tar.addfile(info, io.BytesIO(weights))
+    data = bytearray((tmp_path / "x").read_bytes())
+    if damage == "cut":
+        del data[-(1 << 19) :]
+    elif damage == "middle":
+        data[1 << 20 : (1 << 20) + (1 << 17)] = b"\xff" * (1 << 17)
+    (tmp_path / "x").write_bytes(data)
+    target = tmp_path / "target"
+    target.mkdir()
+    if damage == "none":
+        unpack(tmp_path / "x", target, "s3://b/k")
+        assert (target / "deep/weights").read_bytes() == weights
+        return
+    with pytest.raises(ClientFault, match="s3://b/k cannot be unpacked as a tar archive: "):
+        unpack(tmp_path / "x", target, "s3://b/k")
