@@ -1,32 +1,24 @@
-"""CloudWatch Logs over the log files of jobs: a token is a byte offset, so reading on costs what is new."""
+"""CloudWatch Logs over log files: a token is a byte offset, so reading on costs what is new.
+
+`log_streams` says which groups and streams there are, `log_files` reads them.
+"""
 
 from __future__ import annotations
 
 import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from clary.agent.contract import LOGS, host_folder
 from clary.domain.names import Account
 from clary.errors import ClientFault, ResourceNotFoundException
-from clary.services import log_files
+from clary.services import log_files, log_streams
 from clary.services.log_files import Line
 from clary.services.log_pattern import read_pattern
+from clary.services.log_streams import Stream
 from clary.services.operations import Context, operation
-from clary.store.base import Page, Resource, Where
-
-TRAINING_JOBS = "/aws/sagemaker/TrainingJobs"
-
-# Every group there is, with the kind of resource whose streams it holds.
-GROUPS: Mapping[str, str] = {
-    TRAINING_JOBS: "training-job",
-    "/aws/sagemaker/ProcessingJobs": "processing-job",
-    "/aws/sagemaker/TransformJobs": "transform-job",
-}
 
 PAGE_EVENTS = 10_000
 PAGE_BYTES = 1_048_576
@@ -40,25 +32,12 @@ class InvalidParameterException(ClientFault):
     code = "InvalidParameterException"
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One host's log. The name ends in the epoch milliseconds of its making."""
-
-    name: str
-    path: Path
-
-    @property
-    def created_ms(self) -> int:
-        tail = self.name.rpartition("-")[2]
-        return int(tail) if tail.isdigit() else 0
-
-
 @operation("logs", "DescribeLogGroups")
 def describe_log_groups(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The three groups there are: of training, processing and transform jobs."""
+    """The groups of training, processing and transform jobs, and one for each endpoint."""
     prefix = request.get("logGroupNamePrefix", "")
     pattern = request.get("logGroupNamePattern", "")
-    names = [name for name in sorted(GROUPS) if name.startswith(prefix) and pattern.lower() in name.lower()]
+    names = sorted(name for name in log_streams.groups(context, prefix) if pattern.lower() in name.lower())
     names, token = _page_by_name(names, request, limit=50)
     groups = [_describe_group(context.account, name) for name in names]
     return {"logGroups": groups, **({"nextToken": token} if token else {})}
@@ -66,13 +45,13 @@ def describe_log_groups(context: Context, request: Mapping[str, Any]) -> Mapping
 
 @operation("logs", "DescribeLogStreams")
 def describe_log_streams(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The streams of a group, one for each host of a job, by name or by the time of the last event."""
-    group = _group(request)
+    """One for each host of a job or instance of an endpoint, by name or by the time of the last event."""
+    group = _group(context, request)
     prefix = request.get("logStreamNamePrefix", "")
     by_time = request.get("orderBy") == "LastEventTime"
     if by_time and prefix:
         raise InvalidParameterException("Cannot order by LastEventTime with a logStreamNamePrefix.")
-    streams = {stream.name: stream for stream in _streams(context, group, prefix)}
+    streams = {stream.name: stream for stream in log_streams.streams(context, group, prefix)}
     names = sorted(streams, reverse=bool(request.get("descending")))
     if by_time:
         last = {name: log_files.last_time(stream.path) or 0 for name, stream in streams.items()}
@@ -88,7 +67,7 @@ def get_log_events(context: Context, request: Mapping[str, Any]) -> Mapping[str,
 
     A page may be empty; the forward token is then the one that was sent.
     """
-    stream = _stream(context, _group(request), request["logStreamName"])
+    stream = _stream(context, _group(context, request), request["logStreamName"])
     first = log_files.find_time(stream.path, request.get("startTime", 0))
     direction, offset = _position(stream.path, request)
     if direction == "f":
@@ -109,8 +88,12 @@ def get_log_events(context: Context, request: Mapping[str, Any]) -> Mapping[str,
 
 @operation("logs", "FilterLogEvents")
 def filter_log_events(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Events of many streams, merged by time. A page ends early, with a token, after much was searched."""
-    group = _group(request)
+    """Events of many streams, merged by time. A page ends early, with a token, after much was searched.
+
+    A page that has events always has a token, for what is yet to be written: the SDKs show no other pages while an
+    endpoint is made. The page behind the last event is empty and has none.
+    """
+    group = _group(context, request)
     matches = _matcher(request)
     start, end = request.get("startTime", 0), request.get("endTime")
     after = _filter_token(request.get("nextToken"))
@@ -128,51 +111,25 @@ def filter_log_events(context: Context, request: Mapping[str, Any]) -> Mapping[s
         if cost:
             events.append({"logStreamName": key[1], "eventId": f"{key[2]:056d}", **_event(line)})
         after, size, scanned = key, size + cost, scanned + line.end - line.start
-    return {"events": events, "searchedLogStreams": []}
+    more = {"nextToken": _write_filter_token(after)} if events else {}
+    return {"events": events, "searchedLogStreams": [], **more}
 
 
-def _group(request: Mapping[str, Any]) -> str:
+def _group(context: Context, request: Mapping[str, Any]) -> str:
     identifier = request.get("logGroupName") or request.get("logGroupIdentifier")
     if not identifier:
         raise InvalidParameterException("Either logGroupName or logGroupIdentifier must be specified.")
     name = str(identifier).partition(":log-group:")[2].removesuffix(":*") or str(identifier)
-    if name not in GROUPS:
+    if not log_streams.is_group(context, name):
         raise ResourceNotFoundException("The specified log group does not exist.")
     return name
 
 
 def _stream(context: Context, group: str, name: str) -> Stream:
-    for stream in _streams(context, group, name):
+    for stream in log_streams.streams(context, group, name):
         if stream.name == name:
             return stream
     raise ResourceNotFoundException("The specified log stream does not exist.")
-
-
-def _streams(context: Context, group: str, prefix: str) -> Iterator[Stream]:
-    for job in _jobs(context, GROUPS[group], prefix):
-        if "folder" not in job.state:
-            continue
-        for name, host in job.state.get("streams", {}).items():
-            if name.startswith(prefix):
-                folder = context.settings.jobs / job.state["folder"]
-                own = host_folder(folder, host, job.state.get("hosts", ()))
-                yield Stream(name, own / LOGS / f"{host}.log")
-
-
-def _jobs(context: Context, kind: str, prefix: str) -> Iterator[Resource]:
-    name, slash, _ = prefix.partition("/")
-    if slash:
-        job = context.store.get(kind, name)
-        if job is not None:
-            yield job
-        return
-    token: str | None = None
-    while True:
-        where = Where(name_prefix=name or None)
-        jobs, token = context.store.list(kind, where, Page(sort="name", limit=500, after=token))
-        yield from jobs
-        if token is None:
-            return
 
 
 def _page_by_name(
@@ -240,7 +197,7 @@ def _chosen_streams(context: Context, group: str, request: Mapping[str, Any]) ->
         raise InvalidParameterException("Specify logStreamNames or logStreamNamePrefix, not both.")
     if names:
         return [_stream(context, group, name) for name in dict.fromkeys(names)]
-    return list(_streams(context, group, prefix or ""))
+    return list(log_streams.streams(context, group, prefix or ""))
 
 
 def _filter_token(token: str | None) -> Key:

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from clary.errors import ClientFault, ResourceNotFoundException
-from clary.services import logs
+from clary.services import log_streams, logs
 from clary.store.base import Resource
 
-GROUP = {"logGroupName": logs.TRAINING_JOBS}
+GROUP = {"logGroupName": log_streams.TRAINING_JOBS}
 STREAM = "job/algo-1-1000"
 
 
@@ -63,7 +63,9 @@ def test_groups_of_kinds_without_jobs_are_there_and_empty(context):
 
 def test_a_group_may_be_named_by_its_arn(context):
     add_job(context)
-    arn = logs.describe_log_groups(context, {"logGroupNamePrefix": logs.TRAINING_JOBS})["logGroups"][0]["arn"]
+    arn = logs.describe_log_groups(context, {"logGroupNamePrefix": log_streams.TRAINING_JOBS})["logGroups"][
+        0
+    ]["arn"]
     found = logs.describe_log_streams(context, {"logGroupIdentifier": arn})
     assert [stream["logStreamName"] for stream in found["logStreams"]] == [STREAM]
 
@@ -72,7 +74,7 @@ def test_groups_are_paged(context):
     first = logs.describe_log_groups(context, {"limit": 2})
     rest = logs.describe_log_groups(context, {"limit": 2, "nextToken": first["nextToken"]})
     names = [group["logGroupName"] for group in first["logGroups"] + rest["logGroups"]]
-    assert names == sorted(logs.GROUPS)
+    assert names == sorted(log_streams.JOB_GROUPS)
     assert "nextToken" not in rest
 
 
@@ -226,10 +228,12 @@ def test_filter_pages_give_each_event_once(context):
 def test_a_rare_pattern_ends_its_page_after_much_was_searched(context):
     add_job(context, "a", [(1, "x" * 1_000_000)] * 40 + [(2, "needle")])
     answer = filtered(context, filterPattern="needle")
-    assert answer["events"] == []
+    seen = messages(answer)
+    assert seen == []
     while "nextToken" in answer:
         answer = filtered(context, filterPattern="needle", nextToken=answer["nextToken"])
-    assert messages(answer) == ["needle"]
+        seen += messages(answer)
+    assert seen == ["needle"]
 
 
 @pytest.mark.parametrize(
@@ -256,3 +260,101 @@ def test_a_job_without_streams_yet_has_none(context):
     add_job(context)
     context.store.update("training-job", "job", lambda row: replace(row, state={}))
     assert logs.describe_log_streams(context, {**GROUP, "logStreamNamePrefix": "job/"})["logStreams"] == []
+
+
+# -- endpoints
+
+ENDPOINT_GROUP = f"{log_streams.ENDPOINTS}Sentiment"
+
+
+def add_endpoint(context, name="Sentiment"):
+    row = Resource("endpoint", name, f"arn:{name.lower()}", "Creating", {}, {}, created=1.0, modified=1.0)
+    context.store.create(row)
+
+
+def add_instance(context, name, lines=(), variant="AllTraffic", **state):
+    folder = f"endpoint-instance/{name}"
+    placed = {"streams": {f"{name}/algo-1-1000": "algo-1"}, "folder": folder, **state}
+    row = Resource(
+        "endpoint-instance",
+        name,
+        f"arn:{name}",
+        "InProgress",
+        {"VariantName": variant},
+        placed,
+        created=2.0,
+        modified=2.0,
+    )
+    context.store.create(row)
+    (context.settings.jobs / folder / "log").mkdir(parents=True)
+    extend(context.settings.jobs / folder / "log" / "algo-1.log", lines)
+
+
+def of_endpoint(context, **more):
+    return logs.filter_log_events(
+        context, {"logGroupName": ENDPOINT_GROUP, "logStreamNamePrefix": "AllTraffic/", **more}
+    )
+
+
+def test_an_endpoint_without_instances_has_an_empty_group(context):
+    with pytest.raises(ResourceNotFoundException, match="log group does not exist"):
+        of_endpoint(context)
+    add_endpoint(context)
+    assert of_endpoint(context) == {"events": [], "searchedLogStreams": []}
+    assert logs.describe_log_streams(context, {"logGroupName": ENDPOINT_GROUP}) == {"logStreams": []}
+
+
+def test_an_endpoints_streams_are_those_of_its_instances(context):
+    add_endpoint(context)
+    add_instance(context, "Sentiment.0a", [(1, "one"), (3, "three")])
+    add_instance(context, "Sentiment.0b", [(2, "two")])
+    add_instance(context, "Sentiment.0c", [(2, "other")], variant="second")
+    add_instance(context, "Sentiment-2.0d", [(2, "not its own")])
+    add_instance(context, "Sentiment.0e", streams={})
+    described = logs.describe_log_streams(context, {"logGroupName": ENDPOINT_GROUP})["logStreams"]
+    assert [stream["logStreamName"] for stream in described] == [
+        "AllTraffic/0a",
+        "AllTraffic/0b",
+        "second/0c",
+    ]
+    assert described[0]["creationTime"] == 2000
+    assert messages(of_endpoint(context)) == ["one", "two", "three"]
+    asked = {"logGroupName": ENDPOINT_GROUP, "logStreamName": "second/0c", "startFromHead": True}
+    assert messages(logs.get_log_events(context, asked)) == ["other"]
+    with pytest.raises(ResourceNotFoundException, match="log stream does not exist"):
+        logs.get_log_events(context, {**asked, "logStreamName": "AllTraffic/0c"})
+
+
+def test_the_log_of_an_endpoint_that_was_deleted_can_be_read(context):
+    add_instance(context, "Sentiment.0a", [(1, "last words")])
+    assert messages(of_endpoint(context)) == ["last words"]
+
+
+def test_a_reader_that_follows_goes_on_behind_the_last_event(context):
+    """As the SDKs do while an endpoint is made: they show the events of pages that have a token, and no others."""
+    add_endpoint(context)
+    add_instance(context, "Sentiment.0a", [(1, "one"), (2, "two")])
+    page = of_endpoint(context)
+    assert messages(page) == ["one", "two"]
+    assert "nextToken" not in of_endpoint(context, nextToken=page["nextToken"])
+    extend(context.settings.jobs / "endpoint-instance/Sentiment.0a/log/algo-1.log", [(3, "three")])
+    assert messages(of_endpoint(context, nextToken=page["nextToken"])) == ["three"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [
+        ("/aws/sagemaker/Endpoints/", ["A", "B", "Sentiment"]),
+        ("/aws/sagemaker/Endpoints/Sent", ["Sentiment"]),
+        ("/aws/sagemaker/End", ["A", "B", "Sentiment"]),
+        ("/aws/sagemaker/Endpoints/A.0", []),
+        ("/aws/lambda", []),
+    ],
+)
+def test_each_endpoint_has_a_group(context, prefix, found):
+    add_endpoint(context)
+    add_endpoint(context, "B")
+    add_instance(context, "A.0a")
+    add_instance(context, "B.0a")
+    described = logs.describe_log_groups(context, {"logGroupNamePrefix": prefix})["logGroups"]
+    assert [group["logGroupName"].rpartition("/")[2] for group in described] == found
