@@ -13,10 +13,14 @@ from clary.serving.calls import Call, Predictor, Work
 from clary.serving.contract import Contract
 from clary.serving.encoder import EncoderPredictor
 from clary.serving.faults import LoadFault
+from clary.serving.feature_extraction import FeatureExtraction
 from clary.serving.handler import Handler
 from clary.serving.model import ModelHandler
+from clary.serving.question_answering import QuestionAnswering
 from clary.serving.reading import Reader
 from clary.serving.text_classification import TextClassification
+from clary.serving.token_classification import TokenClassification
+from clary.serving.zero_shot import ZeroShot
 
 BATCH = 32  # requests that one call may take, where batches win
 
@@ -103,10 +107,15 @@ def _encoded(encoder: Encoder, folder: Path, task: str, asked: Contract) -> Enco
     return EncoderPredictor(reader, PLANS[task](reader, tasks.configuration(folder)), otherwise)
 
 
-def _text_classification(reader: Reader, configuration: Mapping[str, Any]) -> Callable[[Call], Work | None]:
-    return TextClassification(reader, configuration.get("problem_type"))
+def _zero_shot(reader: Reader, configuration: Mapping[str, Any]) -> ZeroShot:
+    numbers = configuration.get("label2id") or {label: i for i, label in enumerate(reader.encoder.labels)}
+    return ZeroShot(reader, numbers)
 
 
 PLANS: Mapping[str, Callable[[Reader, Mapping[str, Any]], Callable[[Call], Work | None]]] = {
-    "text-classification": _text_classification,
+    "text-classification": lambda reader, given: TextClassification(reader, given.get("problem_type")),
+    "token-classification": lambda reader, _: TokenClassification(reader),
+    "question-answering": lambda reader, _: QuestionAnswering(reader),
+    "feature-extraction": lambda reader, _: FeatureExtraction(reader),
+    "zero-shot-classification": _zero_shot,
 }
