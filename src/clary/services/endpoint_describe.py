@@ -22,12 +22,8 @@ def describe(row: Resource) -> dict[str, Any]:
     """The members of DescribeEndpointOutput that are known by now."""
     state, present = row.state, current(row.state)
     shown = {
-        "EndpointName": row.name,
-        "EndpointArn": row.arn,
+        **summary(row),
         "EndpointConfigName": present["config_name"],
-        "EndpointStatus": row.status,
-        "CreationTime": row.created,
-        "LastModifiedTime": row.modified,
         "ProductionVariants": _variants(row, state["live"] or state["target"]),
         "DataCaptureConfig": _capture(row, present["config"].get("DataCaptureConfig")),
         "AsyncInferenceConfig": present["config"].get("AsyncInferenceConfig"),
@@ -36,6 +32,17 @@ def describe(row: Resource) -> dict[str, Any]:
         "FailureReason": state.get("reason"),
     }
     return {key: value for key, value in shown.items() if value is not None}
+
+
+def summary(row: Resource) -> dict[str, Any]:
+    """What lists tell of an endpoint."""
+    return {
+        "EndpointName": row.name,
+        "EndpointArn": row.arn,
+        "CreationTime": row.created,
+        "LastModifiedTime": row.modified,
+        "EndpointStatus": row.status,
+    }
 
 
 def _pending(row: Resource) -> dict[str, Any] | None:

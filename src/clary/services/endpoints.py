@@ -11,7 +11,7 @@ from clary.domain.kinds import ENDPOINT, MODEL
 from clary.errors import ValidationException
 from clary.services import deployment_rules, hosting
 from clary.services.endpoint_changes import next_generation, weights_and_counts
-from clary.services.endpoint_describe import describe
+from clary.services.endpoint_describe import describe, summary
 from clary.services.hosting import ENDPOINT_CONFIGS, ENDPOINTS, MODELS
 from clary.services.operations import Context, operation
 from clary.store.base import Change, Resource
@@ -52,15 +52,7 @@ def list_endpoints(context: Context, request: Request) -> Request:
     """Newest first unless asked otherwise."""
     wanted = (request["StatusEquals"],) if "StatusEquals" in request else ()
     found, token = hosting.listed(context, ENDPOINTS, request, wanted)
-    summaries = [
-        {
-            **hosting.summary(ENDPOINTS, row),
-            "LastModifiedTime": row.modified,
-            "EndpointStatus": row.status,
-        }
-        for row in found
-    ]
-    return {"Endpoints": summaries, **token}
+    return {"Endpoints": [summary(row) for row in found], **token}
 
 
 @operation("sagemaker", "UpdateEndpoint")

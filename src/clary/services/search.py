@@ -23,7 +23,6 @@ Request = Mapping[str, Any]
 Place = tuple[int, Any, str]
 
 DEFAULT_RESULTS = 10
-DEFAULT_SORT = "LastModifiedTime"
 _NUMBER, _TEXT = 1, 2
 
 
@@ -34,7 +33,7 @@ def search(context: Context, request: Request) -> Request:
     expression = request.get("SearchExpression")
     condition = read_expression(expression, source.shape) if expression else EVERYTHING
     order = _Order(
-        find_property(request.get("SortBy", DEFAULT_SORT), source.shape),
+        find_property(request.get("SortBy", source.sort), source.shape),
         descending=request.get("SortOrder", "Descending") == "Descending",
     )
     found = _find(context, source, condition, order)
@@ -43,8 +42,9 @@ def search(context: Context, request: Request) -> Request:
     following = first + request.get("MaxResults", DEFAULT_RESULTS)
     page = found[first:following]
     documents = source.documents(context, [head for _, head in page])
+    records = source.records(context, [document for document in documents if document is not None])
     return {
-        "Results": [{source.member: document} for document in documents if document is not None],
+        "Results": [{source.member: record} for record in records],
         "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
         **({"NextToken": _token(page[-1][0], made_for)} if following < len(found) else {}),
     }

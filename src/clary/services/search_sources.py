@@ -8,9 +8,10 @@ from typing import Any, cast
 
 from botocore.model import StructureShape
 
+from clary.domain.endpoints import current
 from clary.domain.experiments import EXPERIMENT_LINK, SOURCE_LINK, TRIAL_LINK, row_name, series_of
-from clary.domain.kinds import COMPONENT, EXPERIMENT, TRAINING_JOB, TRIAL, TUNING_JOB
-from clary.services import training_describe, tuning_describe
+from clary.domain.kinds import COMPONENT, ENDPOINT, EXPERIMENT, MODEL, TRAINING_JOB, TRIAL, TUNING_JOB
+from clary.services import endpoint_describe, models, training_describe, tuning_describe
 from clary.services.experiment_rows import COMPONENTS, EXPERIMENTS, TRIALS, shown
 from clary.services.experiments import metric_summary
 from clary.services.operations import Context
@@ -24,6 +25,8 @@ Heads = Sequence[Head]
 # reads a member from elsewhere than the row, for many at once: given the names of the elements wanted (tags, metrics),
 # or None for all
 Reader = Callable[[Context, Heads, frozenset[str] | None], Sequence[Any]]
+# what a SearchRecord holds of each, where that is more than the document that conditions are about
+Recorder = Callable[[Context, Sequence[Document]], Sequence[Document]]
 
 # what every resource shows of its narrow columns
 _TIMES = {"CreationTime": "created", "LastModifiedTime": "modified"}
@@ -35,7 +38,8 @@ class Source:
 
     `member` is the resource's name in a SearchRecord. `columns` are its members that the narrow columns tell, `own`
     makes what the whole row tells, `extras` are read from elsewhere. `narrow` gives the rows that a term is about,
-    where there are links to find them by. `folded`: members with names that are compared without case.
+    where there are links to find them by. `folded`: members with names that are compared without case. `sort` is the
+    property that they are in order of, unless asked otherwise.
     """
 
     kind: str
@@ -46,6 +50,8 @@ class Source:
     extras: Mapping[str, Reader] = field(default_factory=dict)
     narrow: Callable[[Context, Term], Where | None] = lambda _context, _term: None
     folded: tuple[str, ...] = ()
+    sort: str = "LastModifiedTime"
+    records: Recorder = lambda _context, documents: documents
 
     @property
     def shape(self) -> StructureShape:
@@ -210,6 +216,25 @@ def _training_job(_context: Context, row: Resource) -> Mapping[str, Any]:
     return training_describe.describe(row)
 
 
+def _endpoint(_context: Context, row: Resource) -> Mapping[str, Any]:
+    return endpoint_describe.describe(row)
+
+
+def _model(_context: Context, row: Resource) -> Mapping[str, Any]:
+    return models.describe(row)
+
+
+def with_endpoints(context: Context, documents: Sequence[Document]) -> Sequence[Document]:
+    """Models, each with the endpoints that serve it."""
+    names = [head.name for head in context.store.heads(ENDPOINT.name, Where())]
+    found: dict[str, list[Document]] = {document["ModelName"]: [] for document in documents}
+    for row in context.store.get_many(ENDPOINT.name, names).values():
+        shown = endpoint_describe.summary(row)
+        for name in found.keys() & current(row.state)["models"].keys():
+            found[name].append(shown)
+    return [{"Model": document, "Endpoints": found[document["ModelName"]]} for document in documents]
+
+
 def _columns(noun: str, *, has_status: bool = False) -> Mapping[str, str]:
     """Which members of a resource are columns, from its name in its members' names."""
     status = {f"{noun}Status": "status"} if has_status else {}
@@ -232,6 +257,24 @@ SOURCES: Mapping[str, Source] = {
         _columns("HyperParameterTuningJob", has_status=True),
         tuning_describe.describe,
         {"Tags": read_tags},
+    ),
+    "Endpoint": Source(
+        ENDPOINT.name,
+        "Endpoint",
+        "Endpoint",
+        _columns("Endpoint", has_status=True),
+        _endpoint,
+        {"Tags": read_tags},
+    ),
+    "Model": Source(
+        MODEL.name,
+        "Model",
+        "Model",
+        _columns("Model"),
+        _model,
+        {"Tags": read_tags},
+        sort="CreationTime",
+        records=with_endpoints,
     ),
     "Experiment": Source(
         EXPERIMENT.name,

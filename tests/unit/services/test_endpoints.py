@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clary.errors import ValidationException
-from clary.services import tags  # noqa: F401 - it registers its operations
+from clary.services import search, tags  # noqa: F401 - they register their operations
 from clary.services.operations import Context
 from clary.store.base import Resource
 from tests.unit.services.asking import ask
@@ -467,3 +467,39 @@ def test_an_endpoint_can_be_deleted_in_any_status(context: Context, status: str)
     assert ask(context, "DeleteEndpoint", EndpointName="endpoint-1") == {}
     assert describe(context)["EndpointStatus"] == "Deleting"
     assert row(context).due is not None
+
+
+# -- search
+
+
+def found(context: Context, resource: str, name: str, value: str) -> list[Any]:
+    expression = {"Filters": [{"Name": name, "Operator": "Equals", "Value": value}]}
+    return [
+        each[resource]
+        for each in ask(context, "Search", Resource=resource, SearchExpression=expression)["Results"]
+    ]
+
+
+def test_endpoints_are_found_by_status_tag_and_variant(context: Context) -> None:
+    make_endpoint(context)
+    put_in_service(context)
+    make_endpoint(context, "other", "config-2")
+    ask(context, "AddTags", ResourceArn=ARN, Tags=[{"Key": "team", "Value": "nlp"}])
+    (endpoint,) = found(context, "Endpoint", "EndpointStatus", "InService")
+    assert endpoint["EndpointName"] == "endpoint-1"
+    assert endpoint["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    assert endpoint["Tags"] == [{"Key": "team", "Value": "nlp"}]
+    assert found(context, "Endpoint", "Tags.team", "nlp") == [endpoint]
+    (other,) = found(context, "Endpoint", "ProductionVariants.VariantName", "second")
+    assert other["EndpointName"] == "other"
+
+
+def test_models_are_found_with_the_endpoints_that_serve_them(context: Context) -> None:
+    make_endpoint(context)
+    (record,) = found(context, "Model", "ModelName", "model-1")
+    assert record["Model"]["PrimaryContainer"]["Image"] == HUB_MODEL["Image"]
+    assert [each["EndpointArn"] for each in record["Endpoints"]] == [ARN]
+    (record,) = found(context, "Model", "ModelName", "model-2")
+    assert record["Endpoints"] == []
+    latest = ask(context, "Search", Resource="Model")["Results"]
+    assert [each["Model"]["Model"]["ModelName"] for each in latest] == ["model-2", "model-1"]
