@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clary.serving.faults import LoadFault
 from clary.serving.handler import Handler
 from clary.serving.template import Template, count_threads, freeze, say
 from clary.serving.worker import Worker
@@ -76,11 +77,17 @@ def _loaded(loading: Loading, order: Mapping[str, Any], control: socket.socket) 
     except ModelMissing as missing:
         say(control, {"say": "failed", "kind": "missing", "message": str(missing), "traceback": ""})
     except BaseException as error:  # noqa: BLE001 - user code: whatever it raises is told
-        message = traceback.format_exception_only(error)[-1].strip()
-        lines = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
-        news = {"say": "failed", "kind": "model", "message": message[-2000:], "traceback": lines}
-        say(control, news)
+        message, lines = _told(error)
+        say(control, {"say": "failed", "kind": "model", "message": message[-2000:], "traceback": lines})
     return None
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """Message and traceback. A LoadFault says all that its reader can use."""
+    if isinstance(error, LoadFault):
+        return str(error), ""
+    message = traceback.format_exception_only(error)[-1].strip()
+    return message, "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
 
 
 def _worker(handler: Handler) -> Callable[[Mapping[str, Any], Sequence[socket.socket]], int]:
