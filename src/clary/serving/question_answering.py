@@ -94,10 +94,10 @@ class QuestionAnswering:
         answers: dict[str, dict[str, Any]] = {}
         nothing = 1e6
         for part, logits in zip(parts, outputs, strict=True):
-            starts, ends = self._probabilities(part.encoding, logits)
+            starts, ends, possible = self._probabilities(part.encoding, logits)
             nothing = min(nothing, float(starts[0] * ends[0]))
             starts[0] = ends[0] = 0.0
-            for score, first, last in _spans(starts, ends, options):
+            for score, first, last in _spans(starts, ends, possible, options):
                 start, end = _characters(part.encoding, first, last, options)
                 text = context[start:end]
                 if (same := answers.get(text.lower())) is not None:
@@ -109,8 +109,11 @@ class QuestionAnswering:
             found.append({"score": nothing, "start": 0, "end": 0, "answer": ""})
         return sorted(found, key=lambda answer: -answer["score"])[: options.top_k]
 
-    def _probabilities(self, encoding: Any, logits: Any) -> tuple[Any, Any]:
-        """Of each token to be the first and the last of the answer. The first token stands for "no answer"."""
+    def _probabilities(self, encoding: Any, logits: Any) -> tuple[Any, Any, Any]:
+        """Of each token to be the first and the last of the answer, and whether it can be in one at all.
+
+        The first token stands for "no answer".
+        """
         first = self._reader.tokenizer.cls_token_id
         of_context = np.asarray(
             [
@@ -119,10 +122,10 @@ class QuestionAnswering:
             ]
         )
         kept = np.where(of_context[:, None], logits, np.float32(OUTSIDE))
-        return softmax(kept[:, 0]), softmax(kept[:, 1])
+        return softmax(kept[:, 0]), softmax(kept[:, 1]), of_context
 
 
-def _spans(starts: Any, ends: Any, options: Options) -> Iterator[tuple[float, int, int]]:
+def _spans(starts: Any, ends: Any, possible: Any, options: Options) -> Iterator[tuple[float, int, int]]:
     """The likeliest spans, best first: score, first and last token. Alignment to words may make one of several."""
     most = options.top_k * 2 + 10 if options.words else options.top_k
     scores = np.tril(np.triu(np.outer(starts, ends)), options.longest - 1).ravel()
@@ -132,8 +135,8 @@ def _spans(starts: Any, ends: Any, options: Options) -> Iterator[tuple[float, in
     else:
         best = np.argsort(-scores)
     for place in best:
-        if scores[place] > 0:
-            first, last = divmod(int(place), len(ends))
+        first, last = divmod(int(place), len(ends))
+        if possible[first] and possible[last]:
             yield float(scores[place]), first, last
 
 
