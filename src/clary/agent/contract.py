@@ -120,7 +120,7 @@ class Transform:
     content_type: str = ""
     compression: Literal["None", "Gzip"] = "None"
     split: Literal["None", "Line", "RecordIO", "TFRecord"] = "None"
-    strategy: Literal["SingleRecord", "MultiRecord"] = "MultiRecord"
+    strategy: Literal["SingleRecord", "MultiRecord"] | None = None
     accept: str = ""
     assemble: Literal["None", "Line"] = "None"
     max_payload_mib: int | None = None

@@ -18,7 +18,7 @@ _ATTEMPTS = 200
 _KNOCK_S = 0.05
 _ANSWER_S = 2.0
 _PERIOD_S = 5.0
-_PATIENCE_S = 60.0
+PATIENCE_S = 60.0
 _REPORT_BYTES = 1 << 16
 _SHOWN = 200
 
@@ -63,7 +63,7 @@ class Health:
         *,
         startup_s: float,
         period_s: float = _PERIOD_S,
-        patience_s: float = _PATIENCE_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.fault = ""
         self._port = port

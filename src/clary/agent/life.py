@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from clary.agent import contract
@@ -52,7 +53,7 @@ class Life:
         self._story = Story(folder, clock)
         # until the program runs, a stop request ends any waiting; afterwards what it left is saved all the same
         self._early_s3 = S3(plan.access, interrupted=stop_asked, clock=clock)
-        self._work = _open_work(plan, self._places, S3(plan.access, clock=clock), self._story)
+        self._work = self._open_work(S3(plan.access, clock=clock))
 
     def live(self) -> Outcome:
         """Never raises for what the job is at fault for: that is an outcome too."""
@@ -68,14 +69,23 @@ class Life:
         now = self._clock()
         return replace(outcome, at=now, ended=now, started=started, notes=tuple(self._story.notes))
 
+    @cached_property
+    def _log(self) -> Log:
+        """Its file is there from the first look at it."""
+        metrics = Metrics(
+            self._plan.metric_definitions, Lines(self._folder / contract.METRICS), self._story.note
+        )
+        lines = Lines(self._folder / contract.LOGS / f"{self._plan.host}.log")
+        return Log(lines, self._clock, metrics.search)
+
     def _say_notes(self) -> None:
         """At the end of the job's log, where its user looks."""
         if self._story.notes:
-            lines = [note.encode("utf-8", "backslashreplace") for note in self._story.notes]
-            log = Log(
-                Lines(self._folder / contract.LOGS / f"{self._plan.host}.log"), self._clock, lambda *_: None
-            )
-            log.write([b"clary: " + line.replace(b"\n", b"\\n") for line in lines])
+            self._say(*self._story.notes)
+
+    def _say(self, *texts: str) -> None:
+        lines = [text.encode("utf-8", "backslashreplace") for text in texts]
+        self._log.write([b"clary: " + line.replace(b"\n", b"\\n") for line in lines])
 
     def _carry_out(self, program: Program) -> Outcome:
         plan, work = self._plan, self._work
@@ -101,8 +111,6 @@ class Life:
 
     def _run_steps(self, program: Program, environment: Mapping[str, str]) -> tuple[Step, Ended]:
         plan, folder = self._plan, self._folder
-        metrics = Metrics(plan.metric_definitions, Lines(folder / contract.METRICS), self._story.note)
-        log = Log(Lines(folder / contract.LOGS / f"{plan.host}.log"), self._clock, metrics.search)
         usage = Usage(
             folder,
             Lines(folder / contract.USAGE),
@@ -131,7 +139,7 @@ class Life:
                     cwd=step.cwd,
                     environment=environment,
                     sandbox=plan.sandbox,
-                    log=log,
+                    log=self._log,
                     watch=watch,
                 )
                 if ended.exit_code or ended.cause != "itself":
@@ -170,16 +178,22 @@ class Life:
             )
             return replace(outcome, status="Failed", secondary="Failed", reason=reason)
 
+    def _open_work(self, s3: S3) -> Work:
+        """`s3` is the client to save with."""
+        plan, places, story = self._plan, self._places, self._story
+        if plan.work == "processing":
+            from clary.agent.processing import Processing
 
-def _open_work(plan: Plan, places: Places, s3: S3, story: Story) -> Work:
-    if plan.work == "processing":
-        from clary.agent.processing import Processing
+            return Processing(plan, places, s3, story)
+        if plan.work == "serving":
+            from clary.agent.serving import Serving
 
-        return Processing(plan, places, s3, story)
-    if plan.work == "serving":
-        from clary.agent.serving import Serving
+            return Serving(plan, places, story)
+        if plan.work == "transform":
+            from clary.agent.transform import Transform
 
-        return Serving(plan, places, story)
-    from clary.agent.training import Training
+            s3 = self._early_s3  # an object that is not done when a stop comes is not saved
+            return Transform(plan, places, story, s3=s3, stop_asked=self._stop_asked, tell=self._say)
+        from clary.agent.training import Training
 
-    return Training(plan, places, s3, story)
+        return Training(plan, places, s3, story)

@@ -11,7 +11,7 @@ from typing import Any
 
 from clary.agent.contract import Model, Outcome, Plan
 from clary.agent.faults import REASON_LENGTH, ClientFault
-from clary.agent.health import HOST, Health, free_port
+from clary.agent.health import HOST, PATIENCE_S, Health, free_port
 from clary.agent.model_data import FOLDERS, SUBMITTED, bring_code, bring_model, is_program
 from clary.agent.places import OPT_ML, Places
 from clary.agent.run import Ended
@@ -41,7 +41,10 @@ Answering = Callable[[str, Mapping[str, Any]], None]
 class ModelServer:
     """What a `Work` needs to serve a model: the calls are those of `Work`, in the same order."""
 
-    def __init__(self, plan: Plan, places: Places, answering: Answering) -> None:
+    def __init__(
+        self, plan: Plan, places: Places, answering: Answering, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        """`patience_s`: how long a program that has answered may be silent."""
         if plan.model is None:
             raise ClientFault("Nothing says which model to serve.")
         self._plan = plan
@@ -53,7 +56,10 @@ class ModelServer:
         self._code = places.ml / "model" / "code"
         self._is_own = False
         self._health = Health(
-            port, lambda report: answering(self.address, report), startup_s=plan.model.startup_timeout_s
+            port,
+            lambda report: answering(self.address, report),
+            startup_s=plan.model.startup_timeout_s,
+            patience_s=patience_s,
         )
 
     @property

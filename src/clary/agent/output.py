@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -27,18 +28,20 @@ Search = Callable[[str, float], None]
 
 
 class Log:
-    """The log file of one host."""
+    """The log file of one host. May be written by several threads."""
 
     def __init__(self, lines: Lines, clock: Clock, search: Search) -> None:
         self._lines = lines
         self._clock = clock
         self._search = search
         self._latest_ms = 0
+        self._lock = threading.Lock()
 
     def write(self, pieces: list[bytes]) -> None:
-        ms = self._now()
-        if pieces:
-            self._lines.append(b"".join(b"%d\t%s\n" % (ms, _clean(piece)) for piece in pieces))
+        with self._lock:
+            ms = self._now()
+            if pieces:
+                self._lines.append(b"".join(b"%d\t%s\n" % (ms, _clean(piece)) for piece in pieces))
 
     def search(self, line: bytes) -> None:
         self._search(line[: 4 * _MATCHED].decode("utf-8", "replace")[:_MATCHED], self._now() / 1000)

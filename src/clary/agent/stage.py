@@ -83,7 +83,12 @@ def bring_source(s3: S3, source: Source, plan: Plan, *, folder: Path, whose: str
     Raises ClientFault for what cannot be found or placed, Interrupted, and what `S3.get` raises.
     """
     _make(folder, whose)
-    bring(s3, _share(_find(s3, source, whose), source, plan), folder, whose)
+    bring(s3, find(s3, source, plan, whose), folder, whose)
+
+
+def find(s3: S3, source: Source, plan: Plan, whose: str) -> Sequence[Item]:
+    """This host's share of the source's objects. Raises as `bring_source`."""
+    return _share(_find(s3, source, whose), source, plan)
 
 
 def bring(s3: S3, items: Sequence[Item], folder: Path, whose: str) -> None:
