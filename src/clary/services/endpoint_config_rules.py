@@ -114,25 +114,25 @@ def _serverless(where: str, variant: Request) -> Iterator[str]:
         )
 
 
-def _serverless_endpoint(request: Request) -> Iterator[str]:
-    """What an endpoint without instances of its own cannot have."""
+def _together(request: Request) -> Iterator[str]:
+    """What an endpoint cannot have at the same time."""
     variants = request["ProductionVariants"]
+    is_asynchronous = "AsyncInferenceConfig" in request
+    is_captured = request.get("DataCaptureConfig", {"EnableCapture": False}).get("EnableCapture", True)
+    if is_captured and is_asynchronous:
+        yield "DataCaptureConfig is not supported with AsyncInferenceConfig: requests and answers are in S3 already"
     if not any("ServerlessConfig" in variant for variant in variants):
         return
     if len(variants) > 1:
         yield "ProductionVariants: a serverless endpoint has one variant"
-    if request.get("DataCaptureConfig", {}).get("EnableCapture", True) and "DataCaptureConfig" in request:
+    if is_captured:
         yield "DataCaptureConfig is not supported with ServerlessConfig: leave it out"
-    if "AsyncInferenceConfig" in request:
+    if is_asynchronous:
         yield "AsyncInferenceConfig is not supported with ServerlessConfig: leave one of them out"
 
 
 def _asynchronous(request: Request) -> Iterator[str]:
     output = request.get("AsyncInferenceConfig", {}).get("OutputConfig", {})
-    if not output and "AsyncInferenceConfig" not in request:
-        return
-    if "S3OutputPath" not in output:
-        yield "AsyncInferenceConfig.OutputConfig.S3OutputPath is required: where the answers go"
     if any(output.get("NotificationConfig", {}).values()):
         yield (
             "AsyncInferenceConfig.OutputConfig.NotificationConfig is not supported by Clary: there are no SNS topics "
@@ -169,7 +169,7 @@ def _uris(request: Request) -> dict[str, str]:
 RULES: tuple[Callable[[Request], Iterator[str]], ...] = (
     _whole,
     _variants,
-    _serverless_endpoint,
+    _together,
     _asynchronous,
     tags.faults,
 )

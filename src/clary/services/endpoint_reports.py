@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-HEAD = ("way", "precision")
-UNTOLD = frozenset({*HEAD, "agreement", "workers", "device"})
+# the members that are told without their names, in this order
+KNOWN = ("way", "task", "precision")
+UNTOLD = frozenset({*KNOWN, "device", "workers", "agreement", "advice"})
 
 
 def told(report: Mapping[str, Any]) -> str:
-    """Such as "padding-free, int8, 2 workers, on cpu: 99.4 % of 500 labels as in fp32".
+    """Such as "padding-free, text-classification, int8, on cpu, 2 workers: 99.4 % of 500 labels as in fp32".
 
-    `report` is the JSON that the server answered /ping with; what is not known here is told as `name value`.
+    `report` is the JSON that the server answered /ping with; of what is not known here, `name value` is told.
     """
-    parts = [str(report[name]) for name in HEAD if _is_plain(report.get(name))]
-    if _is_plain(report.get("workers")):
-        count = report["workers"]
-        parts.append(f"{count} worker{'' if count == 1 else 's'}")
+    parts = [str(report[name]) for name in KNOWN if _is_plain(report.get(name))]
     if _is_plain(report.get("device")):
         parts.append(f"on {report['device']}")
+    if _is_plain(report.get("workers")):
+        parts.append(f"{report['workers']} worker{'' if report['workers'] == 1 else 's'}")
     others = {name: value for name, value in report.items() if name not in UNTOLD and _is_plain(value)}
     parts += [f"{name} {value}" for name, value in others.items()]
     text = ", ".join(parts)
-    agreement = _agreement(report.get("agreement"))
-    return f"{text}: {agreement}" if text and agreement else text or agreement
+    if agreement := _agreement(report.get("agreement")):
+        text = f"{text}: {agreement}" if text else agreement
+    advice = report.get("advice")
+    return f"{text}; {advice}" if _is_plain(advice) else text
 
 
 def _agreement(agreement: Any) -> str:

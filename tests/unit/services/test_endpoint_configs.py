@@ -45,7 +45,7 @@ def test_describe_gives_back_what_was_given_and_weights_of_one(context: Context)
         "config-1",
         variant(),
         second,
-        DataCaptureConfig=CAPTURE,
+        DataCaptureConfig={**CAPTURE, "EnableCapture": False},
         AsyncInferenceConfig=ASYNC,
         Tags=[source],
     )
@@ -53,9 +53,15 @@ def test_describe_gives_back_what_was_given_and_weights_of_one(context: Context)
     assert found["EndpointConfigArn"] == arn
     assert arn == "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/config-1"
     assert found["ProductionVariants"] == [{**variant(), "InitialVariantWeight": 1.0}, second]
-    assert found["DataCaptureConfig"] == CAPTURE
+    assert found["DataCaptureConfig"] == {**CAPTURE, "EnableCapture": False}
     assert found["AsyncInferenceConfig"] == ASYNC
     assert ask(context, "ListTags", ResourceArn=arn)["Tags"] == [source]
+
+
+def test_a_capture_that_is_off_goes_with_everything(context: Context) -> None:
+    off = {"DataCaptureConfig": {**CAPTURE, "EnableCapture": False}}
+    make_config(context, "config-1", **off, AsyncInferenceConfig={"OutputConfig": {}})
+    make_config(context, "config-2", serverless(), **off)
 
 
 def test_any_name_of_an_instance_type_and_a_serverless_variant_are_accepted(context: Context) -> None:
@@ -107,7 +113,10 @@ def test_a_variant_that_cannot_be_is_refused(
         ({"EnableNetworkIsolation": True}, "EnableNetworkIsolation is not supported"),
         ({"MetricsConfig": {"EnableEnhancedMetrics": True}}, "EnableEnhancedMetrics is not supported"),
         ({"DataCaptureConfig": {**CAPTURE, "DestinationS3Uri": "s3://none/x"}}, "there is no bucket 'none'"),
-        ({"AsyncInferenceConfig": {"OutputConfig": {}}}, "S3OutputPath is required"),
+        (
+            {"DataCaptureConfig": CAPTURE, "AsyncInferenceConfig": ASYNC},
+            "DataCaptureConfig is not supported with AsyncInferenceConfig",
+        ),
         (
             {
                 "AsyncInferenceConfig": {

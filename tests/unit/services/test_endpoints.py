@@ -188,7 +188,7 @@ def test_tags_and_lists(context: Context) -> None:
 
 
 def test_capture_and_asynchronous_configs_are_shown(context: Context) -> None:
-    make_config(context, "config-3", DataCaptureConfig=CAPTURE, AsyncInferenceConfig=ASYNC)
+    make_config(context, "config-3", DataCaptureConfig=CAPTURE)
     make_endpoint(context, config="config-3")
     assert describe(context)["DataCaptureConfig"]["CaptureStatus"] == "Stopped"
     put_in_service(context)
@@ -200,7 +200,9 @@ def test_capture_and_asynchronous_configs_are_shown(context: Context) -> None:
         "DestinationS3Uri": "s3://data/capture",
         "KmsKeyId": "",
     }
-    assert found["AsyncInferenceConfig"] == ASYNC
+    make_config(context, "config-4", AsyncInferenceConfig=ASYNC)
+    make_endpoint(context, "other", "config-4")
+    assert describe(context, "other")["AsyncInferenceConfig"] == ASYNC
 
 
 def test_a_serverless_variant_shows_its_concurrency_not_instances(context: Context) -> None:
