@@ -81,13 +81,20 @@ def _unpack(s3: S3, url: str, folder: Path, places: Places) -> None:
 
 
 def is_program(path: Path) -> bool:
-    """Whether a file of the model can be started; one that came without its permissions, from S3, gets them."""
-    if path.is_symlink() or not path.is_file():
+    """Whether the model brings a program there; one that came without its permissions, from S3, gets them.
+
+    Raises ClientFault for a file that cannot be started.
+    """
+    if not path.is_file() or not path.resolve().is_relative_to(path.parents[1].resolve()):
         return False
     if os.access(path, os.X_OK):
         return True
     with open(path, "rb") as file:
-        if file.read(2) != b"#!":
-            return False
+        is_script = file.read(2) == b"#!"
+    if not is_script:
+        raise ClientFault(
+            f"{path.parent.name}/{path.name} of the model cannot be started: make it executable, and give a script a "
+            "first line that says what runs it, like #!/usr/bin/env python"
+        )
     path.chmod(0o755)
     return True

@@ -136,14 +136,15 @@ class ModelServer:
         return f"{self._places.seen_ml}/model"
 
     def _turned_paths(self) -> dict[str, str]:
-        """Without confinement /opt/ml is the machine's: variables that are paths there, led to the job's own folder."""
-        if self._places.owns_opt_ml:
-            return {}
-        return {
-            name: self._places.seen_ml + value[len(OPT_ML) :]
-            for name, value in self._plan.environment.items()
-            if value == OPT_ML or value.startswith(f"{OPT_ML}/")
-        }
+        """Without confinement /opt/ml is the machine's: variables that are paths there, led to the job's own."""
+        turned = {name: self._turned(value) for name, value in self._plan.environment.items()}
+        return {name: value for name, value in turned.items() if value != self._plan.environment[name]}
+
+    def _turned(self, path: str) -> str:
+        is_there = path == OPT_ML or path.startswith(f"{OPT_ML}/")
+        return (
+            self._places.seen_ml + path[len(OPT_ML) :] if is_there and not self._places.owns_opt_ml else path
+        )
 
     def _command(self, seen_code: str) -> Step:
         if is_program(self._code / "serve"):
@@ -156,7 +157,7 @@ class ModelServer:
         return Step([f"{self._places.seen_env}/bin/python", "-c", program], self._seen_model)
 
     def _filled(self, word: str) -> str:
-        return word.replace("{port}", str(self._port)).replace("{model_dir}", self._seen_model)
+        return self._turned(word).replace("{port}", str(self._port)).replace("{model_dir}", self._seen_model)
 
     def _install(self, seen_code: str) -> Sequence[Step]:
         if not (self._code / "requirements.txt").is_file():
