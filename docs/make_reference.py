@@ -25,6 +25,7 @@ NOTE = "<!-- written by docs/make_reference.py -->\n"
 
 TITLES = {
     "sagemaker": "SageMaker",
+    "sagemaker-runtime": "SageMaker Runtime",
     "sagemaker-metrics": "SageMaker Metrics",
     "application-autoscaling": "Application Auto Scaling",
     "s3": "S3",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_PORT = 7370
+MOST_MIB = 1024
 ISOLATIONS = ("auto", "bubblewrap", "none")
 
 
@@ -37,6 +38,11 @@ class Settings:
     serverless_idle_s: float = _setting(
         300.0, "after which a serverless variant that nobody asks has no instance", unit="s"
     )
+    scaling_period_s: float = _setting(
+        60.0, "what a data point of autoscaling covers; less than a minute only for trials", unit="s"
+    )
+    invocation_timeout_s: float = _setting(60.0, "longest answer of an endpoint's model", unit="s")
+    payload_mib: float = _setting(6.0, "largest request to, and answer of, an endpoint", unit="MiB")
     clock_skew_s: float = _setting(900.0, "largest age of a signed request's date", unit="s")
 
     @property
@@ -85,6 +91,10 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, entry.name)
         if entry.metadata["unit"] == "s" and not 0 < value < math.inf:
             raise ValueError(f"CLARY_{entry.name.upper()}={value}: say a number of seconds above 0")
+        if entry.metadata["unit"] == "MiB" and not 0 < value <= MOST_MIB:
+            raise ValueError(
+                f"CLARY_{entry.name.upper()}={value}: say a number of MiB above 0, at most {MOST_MIB}"
+            )
 
 
 def _parse(name: str, kind: type[Any], text: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import secrets
+import time
 from contextlib import aclosing
 from typing import Any
 
@@ -15,14 +17,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import clary
-from clary.errors import Fault
-from clary.server.bodies import ReceivedBody, discard, pieces
+from clary.errors import ClientFault, Fault
+from clary.server.bodies import IncompleteBody, ReceivedBody, discard, pieces
 from clary.server.changes import Changes
 from clary.server.gateway import Gateway
 from clary.services import tuning_belief
-from clary.wire.http import Body, Headers, HttpRequest, HttpResponse
+from clary.wire.faults import encode_fault
+from clary.wire.http import Body, Hangup, Headers, HttpRequest, HttpResponse
 
 THREADS = 128
+INVOCATIONS = 512  # each may wait for a model: with threads of their own they keep nothing else waiting
+TAKEN_EARLY = 1 << 20  # bytes of a request to a model that are taken in before a thread is
 LONGEST_WAIT_S = 60.0
 LONGEST_DRAIN = 8 << 20  # bytes
 
@@ -50,17 +55,62 @@ class Edge:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(THREADS)
+        if self._limiters is None:
+            self._limiters = anyio.CapacityLimiter(THREADS), anyio.CapacityLimiter(INVOCATIONS)
         body = ReceivedBody(receive)
         request = request_of(scope, body)
-        response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=self._limiter)
+        is_invocation = asks_a_model(request)
+        limiter = self._limiters[is_invocation]
+        if not is_invocation:
+            response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=limiter)
+        elif limiter.available_tokens < 1:
+            response = too_many()
+        else:
+            try:
+                response = await self._invoke(request, body, receive, limiter)
+            except IncompleteBody:
+                return  # the client went in the middle of its request
         if not await is_spent(request, body):
             response.headers.append(("Connection", "close"))
-        await transmit(response, receive, send, head=request.method == "HEAD")
+        head = request.method == "HEAD"
+        await transmit(response, receive, send, head=head, limiter=limiter, hangup=request.hangup)
+
+    async def _invoke(
+        self, request: HttpRequest, body: ReceivedBody, receive: Receive, limiter: anyio.CapacityLimiter
+    ) -> HttpResponse:
+        """The gateway's answer; a client that goes meanwhile is told to whoever works for it."""
+        if _length(request) <= TAKEN_EARLY:
+            await body.take()
+        async with anyio.create_task_group() as group:
+            group.start_soon(_listen, body, receive, request.hangup)
+            response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=limiter)
+            group.cancel_scope.cancel()
+        return response
+
+
+def asks_a_model(request: HttpRequest) -> bool:
+    """Whether the answer may have to wait for a model."""
+    path = request.path
+    return path.startswith("/endpoints/") and path.endswith(("/invocations", "/invocations-response-stream"))
+
+
+def too_many() -> HttpResponse:
+    message = f"{INVOCATIONS} requests to endpoints are under way. Try again when some of them are answered."
+    return encode_fault(
+        "rest-json",
+        ClientFault(message, code="ServiceUnavailable", status=503),
+        request_id=secrets.token_hex(8),
+    )
+
+
+async def _listen(body: ReceivedBody, receive: Receive, hangup: Hangup) -> None:
+    await body.ended()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    hangup.come()
 
 
 async def is_spent(request: HttpRequest, body: ReceivedBody) -> bool:
@@ -76,6 +126,12 @@ async def is_spent(request: HttpRequest, body: ReceivedBody) -> bool:
     return await body.drain(LONGEST_DRAIN)
 
 
+def _length(request: HttpRequest) -> float:
+    """Bytes that a request says it has; of one that does not say, as many as there may be."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isdecimal() else math.inf
+
+
 def _announced(request: HttpRequest) -> bool:
     return request.headers.get("content-length", "0") != "0"
 
@@ -89,10 +145,20 @@ def request_of(scope: Scope, body: Body) -> HttpRequest:
         headers=Headers((k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"]),
         body=body,
         secure=scope["scheme"] == "https",
+        came=time.perf_counter(),
     )
 
 
-async def transmit(response: HttpResponse, receive: Receive, send: Send, *, head: bool) -> None:
+async def transmit(
+    response: HttpResponse,
+    receive: Receive,
+    send: Send,
+    *,
+    head: bool,
+    limiter: anyio.CapacityLimiter | None = None,
+    hangup: Hangup | None = None,
+) -> None:
+    """Send a response. `limiter`: the threads that may wait for pieces of it; `hangup` is told when the client goes."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     rest = response.body
@@ -101,18 +167,20 @@ async def transmit(response: HttpResponse, receive: Receive, send: Send, *, head
         body = rest if isinstance(rest, bytes) and not head else b""
         await send({"type": "http.response.body", "body": body})
         return
-    async with anyio.create_task_group() as group, aclosing(pieces(rest)) as parts:
-        group.start_soon(_until_gone, receive, group.cancel_scope)
+    async with anyio.create_task_group() as group, aclosing(pieces(rest, limiter)) as parts:
+        group.start_soon(_until_gone, receive, group.cancel_scope, hangup)
         async for piece in parts:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         group.cancel_scope.cancel()
 
 
-async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+async def _until_gone(receive: Receive, scope: anyio.CancelScope, hangup: Hangup | None) -> None:
     """The server swallows what is sent to a client that has gone: the rest of a large file would be read for nobody."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    if hangup is not None:
+        hangup.come()
     scope.cancel()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import aclosing
@@ -33,6 +34,7 @@ class ReceivedBody:
         self._kept = bytearray()
         self._more = True
         self._begun = False
+        self._ended = asyncio.Event()
 
     @property
     def begun(self) -> bool:
@@ -63,33 +65,54 @@ class ReceivedBody:
         return piece
 
     def _pull(self) -> None:
+        self._keep(anyio.from_thread.run(self._next))
+
+    def _keep(self, message: Message) -> None:
         self._begun = True
-        message = anyio.from_thread.run(self._next)
         if message["type"] == "http.disconnect":
             raise IncompleteBody
         self._kept += message.get("body", b"")
         self._more = message.get("more_body", False)
 
+    async def take(self) -> None:
+        """Take in all of it, on the event loop, before anybody reads. Raises IncompleteBody."""
+        while self._more:
+            self._keep(await self._next())
+
+    async def ended(self) -> None:
+        """Until nothing of it is still to come, or its sender has gone."""
+        await self._ended.wait()
+
     async def _next(self) -> Message:
-        return await self._receive()
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._ended.set()
+        return message
 
 
-async def pieces(body: FileBody | Iterable[bytes]) -> AsyncGenerator[bytes]:
-    """A response's body in pieces; closes the file it came from."""
+async def pieces(
+    body: FileBody | Iterable[bytes], limiter: anyio.CapacityLimiter | None = None
+) -> AsyncGenerator[bytes]:
+    """A response's body in pieces; closes what it came from. `limiter`: the threads that may wait for pieces."""
     if isinstance(body, FileBody):
         async with aclosing(_pieces_of_file(body)) as parts:
             async for piece in parts:
                 yield piece
     else:
         iterator = iter(body)
-        while piece := await anyio.to_thread.run_sync(lambda: next(iterator, b"")):
-            yield piece
+        try:
+            while piece := await anyio.to_thread.run_sync(lambda: next(iterator, b""), limiter=limiter):
+                yield piece
+        finally:
+            discard(body)
 
 
 def discard(body: bytes | FileBody | Iterable[bytes]) -> None:
-    """Let go of a body that nobody will read."""
+    """Let go of a body that nobody will read, or read further."""
     if isinstance(body, FileBody):
         os.close(body.fd)
+    elif not isinstance(body, bytes) and (close := getattr(body, "close", None)):
+        close()
 
 
 async def _pieces_of_file(body: FileBody) -> AsyncGenerator[bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from botocore.model import OperationModel
@@ -17,6 +17,7 @@ from botocore.model import OperationModel
 from clary.domain.names import Account
 from clary.errors import ClientFault, Fault, InternalFailure
 from clary.objects.base import Objects
+from clary.routing.router import Router
 from clary.services.operations import MOST_INSTANCES, OPERATIONS, Context, Operation, Reply
 from clary.settings import Settings
 from clary.store.base import Credential, Store
@@ -25,17 +26,18 @@ from clary.wire.decode import decode
 from clary.wire.encode import encode
 from clary.wire.faults import encode_fault, unknown_operation
 from clary.wire.http import HttpRequest, HttpResponse
-from clary.wire.route import Route, route, settle
+from clary.wire.route import DOCUMENT_LIMIT_BYTES, Route, route, settle
 from clary.wire.sigv4 import Verifier
 from clary.wire.validate import validate
 
 log = logging.getLogger("clary.server")
 
 # Published lists that do not bound us: any name of an instance type is accepted, the table of types says what it means.
-# A strategy may come from a plug-in; the service knows the names there are.
+# A strategy may come from a plug-in; the service knows the names there are. How much an endpoint takes is a setting.
 OPEN_ENUMS = (
     *("TrainingInstanceType", "ProcessingInstanceType", "ProductionVariantInstanceType"),
     "HyperParameterTuningJobStrategyType",
+    "BodyBlob",
 )
 
 
@@ -51,6 +53,7 @@ class World:
     new_id: Callable[[int], str]
     changed: Callable[[], None]
     capacity: Callable[[str], int] = lambda _: MOST_INSTANCES
+    router: Router = field(kw_only=True)
 
 
 class Gateway:
@@ -72,7 +75,7 @@ class Gateway:
             caller, request = self.authenticate(request, service=found.service)
             found, request = settle(found, request)
             model, operation = self.find(found)
-            parameters = decode(held_to_checksum(request, model), found)
+            parameters = decode(held_to_checksum(request, model), found, limit=self.limit(found))
             validate(parameters, model, open_enums=OPEN_ENUMS)
             reply = self.dispatch(operation, parameters, caller=caller, request=request)
             return self.finish(found, reply, request_id)
@@ -100,6 +103,12 @@ class Gateway:
         )
         return callers[key_id], checked
 
+    def limit(self, found: Route) -> int:
+        """How many bytes of payload a REST operation takes."""
+        if found.service == "sagemaker-runtime":
+            return int(self._world.settings.payload_mib * (1 << 20))
+        return DOCUMENT_LIMIT_BYTES
+
     def find(self, found: Route) -> tuple[OperationModel, Operation]:
         """The operation's model and the function that carries it out. Raises ClientFault if there is none."""
         model = found.operation
@@ -123,6 +132,7 @@ class Gateway:
             caller=caller,
             request=request,
             capacity=world.capacity,
+            router=world.router,
         )
         reply = operation(context, parameters)
         return reply if isinstance(reply, Reply) else Reply(reply)

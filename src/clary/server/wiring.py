@@ -24,7 +24,6 @@ from clary.controllers.tuner import Means as TunerMeans
 from clary.controllers.tuner import Tuner
 from clary.domain.names import Account
 from clary.objects.disk import DiskObjects
-from clary.routing.flights import Flights
 from clary.runners.images import Images
 from clary.runners.instances import InstanceTypes, Slots
 from clary.runners.local import LocalRunner
@@ -34,6 +33,7 @@ from clary.server import home
 from clary.server.app import make_app
 from clary.server.changes import Changes
 from clary.server.gateway import Gateway, World
+from clary.server.routing_parts import build_routing
 from clary.settings import Settings
 from clary.store.base import Credential, Resource, Store
 from clary.store.sql import open_store
@@ -46,7 +46,7 @@ SERVICES = (
     *("tuning", "tuning_list"),
     *("experiments", "experiments_list", "run_metrics"),
     *("lineage", "lineage_associations", "lineage_query"),
-    *("models", "endpoint_configs", "endpoints"),
+    *("models", "endpoint_configs", "endpoints", "runtime"),
     "search",
 )
 
@@ -110,9 +110,9 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     jobs = Jobs(means)
     thinkers = Thinkers("thinker", THINKERS)
     tuner = Tuner(TunerMeans(store, account, settings, owner, changed, thinkers.think))
-    flights = Flights()
+    routing = build_routing(store, objects, settings, lambda: loops[2].wake())  # noqa: PLW0108  made below
     fleets = Fleets(store, account, settings.jobs, random_hex)
-    endpoints = Endpoints(EndpointMeans(store, fleets, flights, settings, owner, changed))
+    endpoints = Endpoints(EndpointMeans(store, fleets, routing.flights, settings, owner, changed))
     loops = (
         Loop("jobs", jobs.step, time.time),
         Loop("tuner", tuner.step, time.time),
@@ -125,6 +125,7 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         tuner.resume(time.time())
         endpoints.resume(time.time())
         thinkers.start(loops[1].wake)
+        routing.start()
         for loop in loops:
             loop.start()
 
@@ -132,10 +133,14 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         for loop in reversed(loops):
             loop.stop()
         thinkers.stop()
+        routing.close()
         store.close()
 
     capacity = partial(most_instances, means.slots, instance_types)
-    world = World(account, settings, store, objects, time.time, random_hex, changed, capacity)
+    world = World(
+        *(account, settings, store, objects, time.time, random_hex, changed, capacity),
+        router=routing.router,
+    )
     app = make_app(Gateway(world), changes)
     return Server(app, account, credential, sandbox.isolation, start, changes.close, close)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from clary.domain.names import Account
 from clary.objects.base import Objects
+from clary.routing.router import Router
 from clary.settings import Settings
 from clary.store.base import Credential, Store
 from clary.wire.http import HttpRequest
@@ -20,7 +21,7 @@ class Context:
     """The world as an operation sees it. `now` gives seconds since the epoch; `new_id(n)` n random hex digits.
 
     `changed()` tells waiting clients and the controllers that something moved. `capacity(instance_type)` is how many
-    instances of a type can run at once.
+    instances of a type can run at once. `router` asks endpoints.
     """
 
     account: Account
@@ -33,6 +34,7 @@ class Context:
     caller: Credential
     request: HttpRequest
     capacity: Callable[[str], int] = lambda _: MOST_INSTANCES
+    router: Router = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from clary.wire.decode_json import parse_json_document
 from clary.wire.decode_query import parse_form
 from clary.wire.decode_rest import parse_rest
 from clary.wire.http import HttpRequest
-from clary.wire.route import Route, read_document, unpacked
+from clary.wire.route import DOCUMENT_LIMIT_BYTES, Route, read_document, unpacked
 
 
-def decode(request: HttpRequest, route: Route) -> dict[str, Any]:
-    """The parameters of a request whose route has an operation.
+def decode(request: HttpRequest, route: Route, *, limit: int = DOCUMENT_LIMIT_BYTES) -> dict[str, Any]:
+    """The parameters of a request whose route has an operation. `limit` bytes of a REST payload are taken.
 
     Raises SerializationException or MalformedInput (JSON, forms), S3Fault MalformedXML, InvalidArgument or
     InvalidURI (S3), ClientFault 413 for a document over the size limit, and what the body's own checks raise.
@@ -26,7 +26,7 @@ def decode(request: HttpRequest, route: Route) -> dict[str, Any]:
     if operation is None:
         raise ValueError(f"no operation to decode for: {route.action!r}")
     if route.protocol in ("rest-json", "rest-xml"):
-        return parse_rest(request, route, operation)
+        return parse_rest(request, route, operation, limit=limit)
     body = unpacked(read_document(request.body), request.headers)
     shape = operation.input_shape
     if route.protocol == "query":

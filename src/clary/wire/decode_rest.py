@@ -11,12 +11,14 @@ from clary.errors import ClientFault, S3Fault, ValidationException
 from clary.wire.decode_json import parse_json_document
 from clary.wire.decode_xml import parse_xml_document
 from clary.wire.http import Headers, HttpRequest
-from clary.wire.route import Route, read_document, unpacked
+from clary.wire.route import DOCUMENT_LIMIT_BYTES, Route, read_document, unpacked
 from clary.wire.scalars import BadValue, parse_scalar
 
 
-def parse_rest(request: HttpRequest, route: Route, operation: OperationModel) -> dict[str, Any]:
-    """The parameters of a REST request. Raises the faults `decode` names."""
+def parse_rest(
+    request: HttpRequest, route: Route, operation: OperationModel, *, limit: int = DOCUMENT_LIMIT_BYTES
+) -> dict[str, Any]:
+    """The parameters of a REST request, whose payload has at most `limit` bytes. Raises the faults `decode` names."""
     shape = operation.input_shape
     if shape is None:
         return {}
@@ -25,7 +27,7 @@ def parse_rest(request: HttpRequest, route: Route, operation: OperationModel) ->
     except UnicodeDecodeError:
         raise _bad_text(route, "The query string") from None
     found = {name: _located(request, route, query, name, member) for name, member in shape.members.items()}
-    found.update(_payload(request, route, shape))
+    found.update(_payload(request, route, shape, limit))
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -88,14 +90,14 @@ def _from_prefix(headers: Headers, prefix: str) -> dict[str, str] | None:
     return found or None
 
 
-def _payload(request: HttpRequest, route: Route, shape: StructureShape) -> dict[str, Any]:
+def _payload(request: HttpRequest, route: Route, shape: StructureShape, limit: int) -> dict[str, Any]:
     name = shape.serialization.get("payload")
     if name is None:
         return _body_members(request, route, shape)
     member = shape.members[name]
     if member.serialization.get("streaming"):
         return {name: request.body}
-    body = read_document(request.body)
+    body = read_document(request.body, limit)
     if isinstance(member, StructureShape):
         return {name: _document(body, route, member)} if body.strip() else {}
     if member.type_name == "blob":

@@ -1,5 +1,7 @@
 """A result as the response of its operation, whatever the protocol.
 
+The payload of an event stream is `event_stream.Events`.
+
 Values are as `decode` gives them (timestamps: epoch seconds or an aware datetime). None leaves a member out. A name
 that the output's shape does not have is our own mistake and raises InternalFailure.
 """

@@ -11,6 +11,7 @@ from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
 from clary.wire.encode_json import check_members, dump_json, structure_data
 from clary.wire.encode_xml import DECLARATION, S3_NAMESPACE, escape, write_document
+from clary.wire.event_stream import MEDIA_TYPE, EncodedEvents
 from clary.wire.http import FileBody
 from clary.wire.scalars import format_scalar
 
@@ -114,6 +115,8 @@ def _payload_member(name: str, value: Any, shape: Shape, *, xml: bool) -> tuple[
     if isinstance(shape, StructureShape):
         if value is None:
             return "", b""
+        if shape.serialization.get("eventstream"):
+            return MEDIA_TYPE, EncodedEvents(value, shape)
         if xml:
             return "application/xml", write_document(shape.serialization.get("name", name), value, shape)
         return "application/json", dump_json(structure_data(value, shape))

@@ -16,6 +16,8 @@ from clary.wire.models import Protocol
 from clary.wire.route import Route
 
 _QUERY_CODES = {"ValidationException": "ValidationError", "UnknownOperationException": "InvalidAction"}
+# what a service calls a request that is wrong in itself
+_RUNTIME_CODES = {"ValidationException": "ValidationError", "RequestEntityTooLarge": "ValidationError"}
 _S3_CODES = {
     "InternalFailure": "InternalError",
     "ValidationException": "InvalidRequest",
@@ -43,6 +45,8 @@ def encode_fault(
 ) -> HttpResponse:
     """The error response. `resource` is what an S3 error names (the path); `head` leaves the body out."""
     at = route if isinstance(route, Route) else Route("", route)
+    if at.service == "sagemaker-runtime" and fault.code in _RUNTIME_CODES:
+        fault = Fault(fault.message, code=_RUNTIME_CODES[fault.code], status=400, extra=fault.extra)
     shape = _error_shape(at, fault.code)
     if at.protocol == "rest-xml":
         own, body = _s3(fault, request_id, resource)

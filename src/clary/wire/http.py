@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -41,9 +42,46 @@ class Headers(Mapping[str, str]):
         return isinstance(name, str) and name.lower() in self._values
 
 
+class Hangup:
+    """Tells those who work for a client that it has gone. May be used by many threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: list[Callable[[], None]] = []
+        self._has_come = False
+
+    @property
+    def has_come(self) -> bool:
+        return self._has_come
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call it when the client hangs up; at once, if it has. It must not block."""
+        with self._lock:
+            if not self._has_come:
+                self._told.append(listener)
+                return
+        listener()
+
+    def spare(self, listener: Callable[[], None]) -> None:
+        """It need not be told any more."""
+        with self._lock:
+            if listener in self._told:
+                self._told.remove(listener)
+
+    def come(self) -> None:
+        with self._lock:
+            self._has_come = True
+            told, self._told = self._told, []
+        for listener in told:
+            listener()
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`path` and `query` are as sent on the wire, still percent-encoded; `query` has no leading '?'."""
+    """`path` and `query` are as sent on the wire, still percent-encoded; `query` has no leading '?'.
+
+    `came`: `time.perf_counter()` when it came in, where somebody looked.
+    """
 
     method: str
     path: str
@@ -51,6 +89,8 @@ class HttpRequest:
     headers: Headers
     body: Body
     secure: bool = False
+    hangup: Hangup = field(default_factory=Hangup, compare=False, repr=False)
+    came: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

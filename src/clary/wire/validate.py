@@ -21,7 +21,7 @@ def validate(
     """Raise ValidationException with all that is wrong with decoded parameters.
 
     Checked in every depth: required, enum, pattern, length, size and range. `open_enums` names shapes whose
-    published values are not a limit here (instance types, say). S3's requests are only checked for required
+    published values or size are not a limit here (instance types, say). S3's requests are only checked for required
     members and ranges (S3Fault InvalidArgument, MalformedXML): the rest of its rules are not in its model.
     """
     shape = operation.input_shape
@@ -152,7 +152,7 @@ def _broken(value: Any, shape: Shape, enums: frozenset[str]) -> list[str]:
 def _broken_size(value: Any, shape: Shape, enums: frozenset[str]) -> list[str]:
     limits = shape.metadata
     found = []
-    if "max" in limits and len(value) > limits["max"]:
+    if "max" in limits and shape.name not in enums and len(value) > limits["max"]:
         found.append(f"Member must have length less than or equal to {limits['max']}")
     if "min" in limits and len(value) < limits["min"]:
         found.append(f"Member must have length greater than or equal to {limits['min']}")

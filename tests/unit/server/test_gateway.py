@@ -17,6 +17,8 @@ from botocore.exceptions import ClientError
 from clary.domain.names import Account
 from clary.errors import S3Fault, ValidationException
 from clary.objects.disk import DiskObjects
+from clary.routing.flights import Flights
+from clary.routing.router import Router
 from clary.server.gateway import Gateway, World
 from clary.services.operations import Context, Reply
 from clary.settings import Settings
@@ -40,9 +42,13 @@ def world(tmp_path: Path) -> Iterator[World]:
     store.put_credential(KEY)
     objects = DiskObjects(store.engine, tmp_path / "objects", new_id=lambda digits: "0" * digits)
     account = Account("123456789012", "us-east-1")
+    settings = Settings(home=tmp_path)
+    router = Router(store, Flights(), settings, time.time, lambda: None)
     yield World(
-        account, Settings(home=tmp_path), store, objects, time.time, lambda digits: "0" * digits, lambda: None
+        *(account, settings, store, objects, time.time, lambda digits: "0" * digits, lambda: None),
+        router=router,
     )
+    router.close()
     store.close()
 
 

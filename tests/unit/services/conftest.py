@@ -12,6 +12,8 @@ import pytest
 from clary.domain.names import Account
 from clary.objects.base import Bucket
 from clary.objects.disk import DiskObjects
+from clary.routing.flights import Flights
+from clary.routing.router import Router
 from clary.services.operations import Context
 from clary.settings import Settings
 from clary.store.base import Credential
@@ -48,9 +50,11 @@ def context(
     store = open_store(f"sqlite:///{tmp_path / 'clary.db'}")
     objects = DiskObjects(store.engine, tmp_path / "objects", new_id=lambda digits: f"{next(ids):0{digits}x}")
     objects.create_bucket(Bucket(bucket, 1.0))
+    settings = Settings(home=tmp_path)
+    router = Router(store, Flights(), settings, now, lambda: None)
     yield Context(
         account=Account("123456789012", "us-east-1"),
-        settings=Settings(home=tmp_path),
+        settings=settings,
         store=store,
         objects=objects,
         now=now,
@@ -58,5 +62,7 @@ def context(
         changed=lambda: None,
         caller=Credential("AKIA", "secret"),
         request=HttpRequest("POST", "/", "", Headers(), BytesIO()),
+        router=router,
     )
+    router.close()
     store.close()

@@ -67,8 +67,13 @@ OFFERED: dict[str, list[str]] = {
         *("AbortMultipartUpload", "ListParts", "ListMultipartUploads"),
         *("GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging", "GetObjectAttributes"),
     ],
-    "sagemaker-runtime": ["InvokeEndpoint"],
+    "sagemaker-runtime": ["InvokeEndpoint", "InvokeEndpointWithResponseStream", "InvokeEndpointAsync"],
     "sagemaker-metrics": ["BatchPutMetrics", "BatchGetMetrics"],
+    "application-autoscaling": [
+        *("RegisterScalableTarget", "DeregisterScalableTarget", "DescribeScalableTargets"),
+        *("PutScalingPolicy", "DeleteScalingPolicy", "DescribeScalingPolicies", "DescribeScalingActivities"),
+        *("TagResource", "UntagResource", "ListTagsForResource"),
+    ],
 }
 
 # (service, operation, protocol as botocore names it): CloudWatch's clients speak JSON now, and forms before.
@@ -79,6 +84,7 @@ CASES: list[tuple[str, str, str]] = [
     for protocol in {
         "cloudwatch": ("json", "query"),
         "sagemaker": ("json",),
+        "application-autoscaling": ("json",),
         "logs": ("json",),
         "s3": ("rest-xml",),
         "sts": ("query",),

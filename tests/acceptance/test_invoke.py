@@ -1,0 +1,112 @@
+"""Endpoints asked by unmodified boto3, through a real server; instances are small programs of the test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from clary.store.sql import open_store
+from tests.model_program import ModelProgram, endpoint_row
+from tests.server_process import ServerProcess
+
+Deploy = Callable[..., ModelProgram]
+
+
+@pytest.fixture
+def deploy(shared_server: ServerProcess) -> Iterator[Deploy]:
+    """Makes an endpoint of one instance by its row, and gives the instance."""
+    options = dict(zip(shared_server.options[::2], shared_server.options[1::2], strict=True))
+    store = open_store(options.get("--database-url", f"sqlite:///{shared_server.home / 'clary.db'}"))
+    programs: list[ModelProgram] = []
+
+    def make(name: str, **row: Any) -> ModelProgram:
+        program = ModelProgram()
+        programs.append(program)
+        store.create(endpoint_row(name, {"AllTraffic": [program.address]}, **row))
+        return program
+
+    yield make
+    for program in programs:
+        program.close()
+    store.close()
+
+
+def refusal(call: Callable[[], Any]) -> Any:
+    with pytest.raises(ClientError) as caught:
+        call()
+    return caught.value.response
+
+
+def test_an_answer_comes_back_as_the_model_gave_it(shared_server: ServerProcess, deploy: Deploy) -> None:
+    program = deploy("echo")
+    client = shared_server.client("sagemaker-runtime")
+    for body in (b"", b"\x00\xff raw", "Grüße".encode(), b"x" * 3_000_000):
+        answer = client.invoke_endpoint(
+            EndpointName="echo", Body=body, ContentType="application/x-thing", CustomAttributes="a=1"
+        )
+        assert answer["Body"].read() == body
+        assert answer["ContentType"] == "application/x-thing"
+        assert answer["InvokedProductionVariant"] == "AllTraffic"
+    assert program.headers["x-amzn-sagemaker-custom-attributes"] == "a=1"
+
+
+def test_errors_of_the_model_and_of_the_caller(shared_server: ServerProcess, deploy: Deploy) -> None:
+    deploy("faulty")
+    client = shared_server.client("sagemaker-runtime")
+
+    def ask(**task: Any) -> Any:
+        return refusal(lambda: client.invoke_endpoint(EndpointName="faulty", Body=json.dumps(task)))
+
+    model = ask(do="status", status=400, text="no such field")
+    assert model["Error"]["Code"] == "ModelError"
+    assert model["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert (
+        'Received client error (400) from primary with message "no such field"' in model["Error"]["Message"]
+    )
+    assert (model["OriginalStatusCode"], model["OriginalMessage"]) == (400, "no such field")
+    assert model["LogStreamArn"].endswith(
+        "log-group:/aws/sagemaker/Endpoints/faulty:log-stream:AllTraffic/AllTraffic-0"
+    )
+    died = ask(do="die")
+    assert died["Error"]["Code"] == "ModelError" and died["OriginalStatusCode"] == 0
+    nobody = refusal(lambda: client.invoke_endpoint(EndpointName="nobody", Body=b""))
+    assert nobody["Error"]["Code"] == "ValidationError"
+    assert nobody["Error"]["Message"].endswith("not found.")
+    large = refusal(lambda: client.invoke_endpoint(EndpointName="faulty", Body=b"x" * (6 * (1 << 20) + 1)))
+    assert large["Error"]["Code"] == "ValidationError" and "6291456" in large["Error"]["Message"]
+
+
+def test_a_stream_comes_piece_by_piece(shared_server: ServerProcess, deploy: Deploy) -> None:
+    deploy("talker")
+    client = shared_server.client("sagemaker-runtime")
+
+    def ask(**task: Any) -> Any:
+        body = json.dumps({"do": "stream", **task})
+        return client.invoke_endpoint_with_response_stream(EndpointName="talker", Body=body)
+
+    answer = ask(pieces=["Once ", "upon ", "a time"], s=0.05)
+    assert answer["ContentType"] == "text/plain"
+    assert [event["PayloadPart"]["Bytes"] for event in answer["Body"]] == [b"Once ", b"upon ", b"a time"]
+    broken = ask(pieces=["Once "], then="break")
+    events = iter(broken["Body"])
+    assert next(events)["PayloadPart"]["Bytes"] == b"Once "
+    with pytest.raises(ClientError, match=r"StreamBroken|broke"):
+        next(events)
+
+
+def test_a_client_that_goes_frees_its_place(shared_server: ServerProcess, deploy: Deploy) -> None:
+    waiting, talking = deploy("waiting"), deploy("talking")
+    hasty = shared_server.client("sagemaker-runtime", config={"read_timeout": 1})
+    with pytest.raises(Exception, match=r"timed out|Read timeout"):
+        hasty.invoke_endpoint(EndpointName="waiting", Body=b'{"do": "until_left"}')
+    assert waiting.left.wait(10)
+    stream = shared_server.client("sagemaker-runtime").invoke_endpoint_with_response_stream(
+        EndpointName="talking", Body=json.dumps({"do": "stream", "pieces": ["a"], "then": "hang"})
+    )
+    next(iter(stream["Body"]))
+    stream["Body"].close()
+    assert talking.left.wait(10)
