@@ -106,6 +106,7 @@ class Asker:
                 return _accepted(response, response.read(_CHUNK))
             while part := response.read1(_CHUNK):
                 target.write(part)
+            _finish(response)
             return b""
 
         self._patiently(once)
@@ -177,6 +178,8 @@ class Asker:
             # the server may have refused before it read all; its answer says why
             if connection.sock is None:
                 raise
+        # a server that sends head and body apart waits for the first to be acknowledged: 40 ms, if nobody hurries
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return connection.getresponse()
 
     def _parts(self, response: http.client.HTTPResponse, timeout_s: float) -> Iterator[bytes]:
@@ -189,8 +192,7 @@ class Asker:
             sock = self._local.connection.sock
             if sock is not None:
                 sock.settimeout(left_s)
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
+        _finish(response)
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
@@ -212,6 +214,13 @@ class Asker:
             self._local.connection = None
             with self._lock:
                 self._open.discard(connection)
+
+
+def _finish(response: http.client.HTTPResponse) -> None:
+    """After the last piece: makes sure that it was the last, and the connection fit for the next request."""
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    response.read()
 
 
 def _accepted(response: http.client.HTTPResponse, body: bytes) -> bytes:
