@@ -29,7 +29,7 @@ def describe(row: Resource) -> dict[str, Any]:
         "AsyncInferenceConfig": present["config"].get("AsyncInferenceConfig"),
         "LastDeploymentConfig": present["deployment"] or None,
         "PendingDeploymentSummary": _pending(row),
-        "FailureReason": state.get("reason"),
+        "FailureReason": state["reason"][:LONGEST_MESSAGE] if state.get("reason") else None,
     }
     return {key: value for key, value in shown.items() if value is not None}
 

@@ -21,6 +21,13 @@ Request = Mapping[str, Any]
 GENERATION_DIGITS = 8
 UPDATABLE = frozenset({"InService", "OutOfService", "UpdateRollbackFailed"})
 RESCALABLE = frozenset({"InService"})
+SETTLED = frozenset({"InService", "OutOfService", "UpdateRollbackFailed", "Failed"})
+FIXES = {
+    "Failed": "delete it and make another",
+    "Deleting": "make another once it is gone",
+    "OutOfService": "update it with UpdateEndpoint",
+    "UpdateRollbackFailed": "update it with UpdateEndpoint",
+}
 
 
 @operation("sagemaker", "CreateEndpoint")
@@ -117,12 +124,8 @@ def _models(context: Context, config: Resource) -> Mapping[str, Request]:
 def _must_be(row: Resource, statuses: frozenset[str]) -> None:
     if row.status in statuses:
         return
-    fix = "delete it and make another" if row.status == "Failed" else "wait until it is InService"
-    what = (
-        "endpoint"
-        if row.status in {"Failed", "OutOfService", "UpdateRollbackFailed"}
-        else "in-progress endpoint"
-    )
+    fix = FIXES.get(row.status, "wait until it is InService")
+    what = "endpoint" if row.status in SETTLED else "in-progress endpoint"
     raise ValidationException(f'Cannot update {what} "{row.arn}": its status is {row.status}, {fix}.')
 
 
