@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,14 +85,9 @@ def _share(given: Mapping[str, str], name: str, *, default: float) -> float:
     return value
 
 
-def code_folder(contract: Contract, model_dir: Path) -> Path:
-    """Where the user's script lies. A folder that SAGEMAKER_SUBMIT_DIRECTORY names and that exists, else code/."""
-    named = contract.submit_directory
-    if (
-        named is not None
-        and not named.startswith("s3://")
-        and named != "/opt/ml/model/code"
-        and Path(named).is_dir()
-    ):
-        return Path(named)
-    return model_dir / "code"
+def code_folder(contract: Contract, models: Sequence[Path]) -> Path:
+    """Where the user's script lies: where SAGEMAKER_SUBMIT_DIRECTORY says, if that is here, else code/ of a model."""
+    named = (contract.submit_directory or "").removeprefix("file://")
+    own = [model / "code" for model in models]
+    places = [Path(named), *own] if named.startswith("/") and named != "/opt/ml/model/code" else own
+    return next((place for place in places if place.is_dir()), own[0])

@@ -1,26 +1,22 @@
-"""From a folder and the environment to a handler: which code answers, and how the model runs."""
+"""From a folder and the environment to a handler: whose code answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from clary.inference import Encoder, ModelFault
-from clary.serving import contract, pipelines, source, tasks
-from clary.serving.calls import Call, Predictor, Work
+from clary.serving import contract, pipelines, source, tasks, toolkits, user_code
+from clary.serving.calls import Predictor
+from clary.serving.context import Context
 from clary.serving.contract import Contract
 from clary.serving.encoder import EncoderPredictor
-from clary.serving.faults import LoadFault
-from clary.serving.feature_extraction import FeatureExtraction
 from clary.serving.handler import Handler
 from clary.serving.model import ModelHandler
-from clary.serving.question_answering import QuestionAnswering
-from clary.serving.reading import Reader
-from clary.serving.text_classification import TextClassification
-from clary.serving.token_classification import TokenClassification
-from clary.serving.zero_shot import ZeroShot
+from clary.serving.predictors import predictor_of
+from clary.serving.scripted import ScriptHandler
+from clary.serving.toolkits import Toolkit
 
 BATCH = 32  # requests that one call may take, where batches win
 
@@ -28,14 +24,77 @@ BATCH = 32  # requests that one call may take, where batches win
 def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
     """Raises LoadFault, or whatever the user's own code raises."""
     asked = contract.read(environment)
-    pipelines.quiet()
+    pipelines.one_thread()
     folder = source.folder(asked, model_dir)
-    return model_handler(folder, asked)
+    script = user_code.find(asked, model_dir, *([folder] if source.is_local(asked) else []))
+    if script is None and asked.toolkit == "sklearn":
+        toolkits.scikit_learn().model(folder)  # says what is missing
+    is_torch_script = asked.toolkit == "pytorch" and not (folder / "config.json").exists()
+    if script is None and not is_torch_script:
+        return model_handler(folder, asked)
+    return script_handler(script, folder, asked)
+
+
+def script_handler(script: Path | None, folder: Path, asked: Contract) -> Handler:
+    """The handler of a script and of the toolkit that completes it. Raises LoadFault, and what the script raises."""
+    device = _device()
+    context = Context(str(folder), 0 if device == "cuda" else None)
+    nothing = user_code.Functions(None, None, None, None, None)
+    functions = user_code.imported(script, script.parent, context) if script is not None else nothing
+    if script is not None and not functions.names and asked.toolkit == "huggingface":
+        print(f"clary: {script.name} defines none of {', '.join(user_code.ARGUMENTS)}", file=sys.stderr)
+        return model_handler(folder, asked)
+    way = f"{script.name}: {', '.join(functions.names)}" if script is not None else "TorchScript"
+    return ScriptHandler(
+        functions,
+        _toolkit(functions, folder, asked),
+        context,
+        model_dir=folder,
+        accept=asked.accept,
+        report={"way": way, "device": device, **({"task": asked.task} if asked.task else {})},
+    )
+
+
+def _toolkit(functions: user_code.Functions, folder: Path, asked: Contract) -> Toolkit:
+    if asked.toolkit == "sklearn":
+        return toolkits.scikit_learn()
+    if asked.toolkit == "pytorch" and not (folder / "config.json").exists():
+        return toolkits.pytorch()
+    known = asked.task or functions.model_fn is None
+    task = _task(folder, asked) if known else ""
+    return toolkits.hugging_face(
+        partial(
+            _model,
+            seen=functions.predict_fn is not None or functions.transform_fn is not None,
+            task=task,
+            asked=asked,
+        ),
+        tasks.readable(task),
+    )
+
+
+def _model(folder: Path, *, seen: bool, task: str, asked: Contract) -> Predictor:
+    """A pipeline where the script sees it, and transformers has it; else what is fastest."""
+    if seen and not (task in tasks.ENCODER_TASKS and not pipelines.offers(task)):
+        return pipelines.pipeline(  # type: ignore[no-any-return]
+            folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code
+        )
+    return predictor_of(folder, task, asked)[0]
+
+
+def _task(folder: Path, asked: Contract) -> str:
+    return tasks.named(asked.task) if asked.task else tasks.of_model(folder)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def model_handler(folder: Path, asked: Contract) -> ModelHandler:
     """The handler of a transformers model. Raises LoadFault."""
-    task = tasks.named(asked.task) if asked.task else tasks.of_model(folder)
+    task = _task(folder, asked)
     predictor, report = predictor_of(folder, task, asked)
     on_cpu = report["device"] == "cpu"
     return ModelHandler(
@@ -46,76 +105,3 @@ def model_handler(folder: Path, asked: Contract) -> ModelHandler:
         readable=tasks.readable(task),
         accept=asked.accept,
     )
-
-
-def predictor_of(folder: Path, task: str, asked: Contract) -> tuple[Predictor, dict[str, Any]]:
-    """What answers for a task, and the report of it. Raises LoadFault."""
-    if task in tasks.ENCODER_TASKS and not asked.trust_remote_code:
-        encoder = _encoder(folder, task, asked)
-        if _wins(encoder):
-            return _encoded(encoder, folder, task, asked), _report(encoder, task)
-    made = pipelines.pipeline(
-        folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code
-    )
-    report = {
-        "way": f"transformers' {task} pipeline",
-        "precision": asked.precision,
-        "device": made.device.type,
-        "task": task,
-    }
-    return pipelines.PipelinePredictor(made, task, truncate=asked.truncate), report
-
-
-def _encoder(folder: Path, task: str, asked: Contract) -> Encoder:
-    configuration = tasks.configuration(folder)
-    if "auto_map" in configuration and not asked.trust_remote_code:
-        raise LoadFault("the model brings code of its own: HF_TRUST_REMOTE_CODE=true lets it run")
-    try:
-        return Encoder.load(
-            folder,
-            precision=asked.precision,  # type: ignore[arg-type]
-            task=tasks.ENCODER_TASKS[task],  # type: ignore[arg-type]
-            threads=1,
-        )
-    except ModelFault as error:
-        raise LoadFault(f"{error} (task {task}: HF_TASK sets another)") from error
-
-
-def _wins(encoder: Encoder) -> bool:
-    return encoder.way.startswith("padding-free") or encoder.way.endswith(": on cuda")
-
-
-def _report(encoder: Encoder, task: str) -> dict[str, Any]:
-    report = {
-        "way": encoder.way,
-        "precision": encoder.precision,
-        "device": encoder.device.type,
-        "task": task,
-        "advice": encoder.advice,
-    }
-    return {name: value for name, value in report.items() if value is not None}
-
-
-def _encoded(encoder: Encoder, folder: Path, task: str, asked: Contract) -> EncoderPredictor:
-    reader = Reader(encoder, truncate=asked.truncate)
-
-    @cache
-    def otherwise() -> Predictor:
-        made = pipelines.pipeline(folder, task, precision=asked.precision, trust_remote_code=False)
-        return pipelines.PipelinePredictor(made, task, truncate=asked.truncate)
-
-    return EncoderPredictor(reader, PLANS[task](reader, tasks.configuration(folder)), otherwise)
-
-
-def _zero_shot(reader: Reader, configuration: Mapping[str, Any]) -> ZeroShot:
-    numbers = configuration.get("label2id") or {label: i for i, label in enumerate(reader.encoder.labels)}
-    return ZeroShot(reader, numbers)
-
-
-PLANS: Mapping[str, Callable[[Reader, Mapping[str, Any]], Callable[[Call], Work | None]]] = {
-    "text-classification": lambda reader, given: TextClassification(reader, given.get("problem_type")),
-    "token-classification": lambda reader, _: TokenClassification(reader),
-    "question-answering": lambda reader, _: QuestionAnswering(reader),
-    "feature-extraction": lambda reader, _: FeatureExtraction(reader),
-    "zero-shot-classification": _zero_shot,
-}

@@ -48,6 +48,13 @@ def pipeline(folder: Path, task: str, *, precision: str, trust_remote_code: bool
     return made
 
 
+def offers(task: str) -> bool:
+    """Whether this version of transformers has a pipeline for the task."""
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    return task in PIPELINE_REGISTRY.supported_tasks
+
+
 def _why_not(error: Exception, folder: Path, task: str) -> str:
     import transformers
 
@@ -137,7 +144,11 @@ def _texts(inputs: Any) -> list[Any]:
     return [inputs]
 
 
-def quiet() -> None:
-    """No progress bars in the log, and no threads of the tokenizer's beside the worker's one."""
+def one_thread() -> None:
+    """A worker has one thread: none of torch's or the tokenizer's beside it. And no progress bars in the log."""
+    import torch
+
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -32,8 +32,19 @@ def of_fault(error: Exception) -> Response:
     if isinstance(error, RequestFault):
         kind = next(name for known, name in KINDS if isinstance(error, known))
         return _error(error.status, kind, str(error))
-    traceback.print_exception(error, file=sys.stderr)
+    log(error)
     return _error(500, "PredictionFailed", f"the model failed: {last_line(error)}")
+
+
+def of_status(status: int, message: str) -> Response:
+    """An error with the status that the user's own code gives it."""
+    return _error(status, "InvalidInput" if status < 500 else "PredictionFailed", message)
+
+
+def log(error: Exception) -> None:
+    """The traceback goes to the standard error stream, which is the log."""
+    traceback.print_exception(error, file=sys.stderr)
+    sys.stderr.flush()
 
 
 def _error(status: int, kind: str, message: str) -> Response:

@@ -22,6 +22,11 @@ def folder(contract: Contract, model_dir: Path) -> Path:
     return _downloaded(contract, contract.model_id)
 
 
+def is_local(contract: Contract) -> bool:
+    """Whether the model is the user's own folder: code in it may run."""
+    return contract.model_id is None or Path(contract.model_id).is_dir()
+
+
 def _root(path: Path) -> Path:
     """A folder whose only content is a folder with the model means that one: archives are often made so."""
     if not (path / "config.json").exists() and not (path / "code").exists():
