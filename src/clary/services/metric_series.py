@@ -1,7 +1,7 @@
 """Where the store keeps what CloudWatch calls a metric: namespace, dimensions and unit to a series and back.
 
-Jobs' own metrics lie in the series that their controller writes; a user's lie in one series for each set of
-dimensions, of which a row of kind `metric-series` tells that it exists.
+Jobs' own metrics lie in the series that their controller writes, endpoints' in those of `endpoint_metrics`; a user's
+lie in one series for each set of dimensions, of which a row of kind `metric-series` tells that it exists.
 """
 
 from __future__ import annotations
@@ -12,16 +12,24 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from clary.domain.kinds import ENDPOINT
 from clary.domain.names import Account
+from clary.services import endpoint_metrics
+from clary.services.endpoint_metrics import USAGE_UNIT
 from clary.services.metric_statistics import Sample
 from clary.store.base import AlreadyExists, Page, Point, Resource, Store, Where
 
 JOB_NAMESPACES: Mapping[str, tuple[str, str]] = {
     "/aws/sagemaker/TrainingJobs": ("training-job", "TrainingJobName"),
     "/aws/sagemaker/ProcessingJobs": ("processing-job", "ProcessingJobName"),
+    "/aws/sagemaker/TransformJobs": ("transform-job", "TransformJobName"),
 }
-USAGE_UNIT = "Percent"
 SERIES_KIND = "metric-series"
+KINDS: Mapping[str, str] = {
+    **{namespace: kind for namespace, (kind, _) in JOB_NAMESPACES.items()},
+    **dict.fromkeys(endpoint_metrics.NAMESPACES, ENDPOINT.name),
+}
+"""Kinds of the rows that tell of our own metrics, by namespace."""
 
 # A user's metric is stored under its name, this mark and its unit: CloudWatch keeps units apart.
 UNIT_MARK = "\x1f"
@@ -39,7 +47,7 @@ class Source:
 
     @property
     def is_users(self) -> bool:
-        return self.namespace not in JOB_NAMESPACES
+        return self.namespace not in KINDS
 
     def metric_names(self, store: Store) -> Sequence[str]:
         return sorted({stored.partition(UNIT_MARK)[0] for stored in store.metrics(self.series)})
@@ -47,8 +55,11 @@ class Source:
 
 def source_of(namespace: str, dimensions: Dimensions) -> Source | None:
     """The series of exactly these dimensions; None where no metric can have them."""
-    if namespace not in JOB_NAMESPACES:
+    if namespace not in KINDS:
         return users_source(namespace, dimensions)
+    if namespace in endpoint_metrics.NAMESPACES:
+        series = endpoint_metrics.series_of(namespace, dict(dimensions))
+        return None if series is None else Source(namespace, dimensions, series)
     kind, job_dimension = JOB_NAMESPACES[namespace]
     if len(dimensions) != 1 or dimensions[0][0] not in {job_dimension, "Host"}:
         return None
@@ -67,9 +78,10 @@ def read_samples(
 ) -> Mapping[str, Sequence[Sample]]:
     """start <= at < end, by unit; only the unit asked for, if one is."""
     if not source.is_users:
-        own = USAGE_UNIT if source.dimensions[0][0] == "Host" else "None"
+        own = _own_unit(source, metric)
         points = store.points(source.series, metric, start=start, end=end) if unit in {None, own} else ()
-        return {own: [Sample(point.at, point.value) for point in points]}
+        read = sample_of_many if source.namespace == endpoint_metrics.INVOCATIONS else sample_of_one
+        return {own: [read(point) for point in points]}
     units = (
         [unit] if unit else [_unit(stored) for stored in store.metrics(source.series) if _is(stored, metric)]
     )
@@ -80,6 +92,16 @@ def read_samples(
         ]
         for each in units
     }
+
+
+def sample_of_one(point: Point) -> Sample:
+    return Sample(point.at, point.value)
+
+
+def sample_of_many(point: Point) -> Sample:
+    """Of a point that is `step` measurements whose sum is its value."""
+    count = point.step or 1
+    return Sample(point.at, point.value / count, float(count))
 
 
 def points_of(source: Source, metric: str, unit: str, samples: Iterable[Sample]) -> Iterator[Point]:
@@ -104,8 +126,14 @@ def known_sources(
 ) -> tuple[Sequence[Source], str | None]:
     """A page of the series that rows of a kind tell of, and the token of the next page."""
     rows, token = store.list(kind, Where(), Page(sort="name", limit=limit, after=after))
-    read = _users_sources if kind == SERIES_KIND else _job_sources
+    read = _READERS.get(kind, _job_sources)
     return [source for row in rows for source in read(row)], token
+
+
+def _own_unit(source: Source, metric: str) -> str:
+    if source.namespace in endpoint_metrics.NAMESPACES:
+        return endpoint_metrics.unit_of(source.namespace, metric)
+    return USAGE_UNIT if source.dimensions[0][0] == "Host" else "None"
 
 
 def _users_sources(row: Resource) -> Iterator[Source]:
@@ -120,6 +148,16 @@ def _job_sources(row: Resource) -> Iterator[Source]:
             for host in sorted(set(streams.values())):
                 name = f"{row.name}/{host}"
                 yield Source(namespace, (("Host", name),), f"{kind}/{name}")
+
+
+def _endpoint_sources(row: Resource) -> Iterator[Source]:
+    for namespace, dimensions in endpoint_metrics.dimensions_of(row):
+        series = endpoint_metrics.series_of(namespace, dimensions)
+        if series is not None:
+            yield Source(namespace, tuple(sorted(dimensions.items())), series)
+
+
+_READERS = {SERIES_KIND: _users_sources, ENDPOINT.name: _endpoint_sources}
 
 
 def _is(stored: str, metric: str) -> bool:

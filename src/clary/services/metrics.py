@@ -1,4 +1,4 @@
-"""CloudWatch metrics: those of jobs, under the names SageMaker gives them, and those a user puts there.
+"""CloudWatch metrics: those of jobs and endpoints, under the names SageMaker gives them, and those a user puts there.
 
 TrainingJobAnalytics of the SageMaker SDK asks for a period of 60 s and reads the Average: several values of one
 minute are one row there. GetMetricStatistics with Period=1 tells them apart.
@@ -16,7 +16,7 @@ from clary.services.metric_data import (
     read_datum,
 )
 from clary.services.metric_series import (
-    JOB_NAMESPACES,
+    KINDS,
     SERIES_KIND,
     Dimensions,
     Source,
@@ -115,7 +115,7 @@ def get_metric_data(context: Context, request: Mapping[str, Any]) -> Mapping[str
 
 @operation("cloudwatch", "ListMetrics")
 def list_metrics(context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Metrics of a page of jobs, or of a page of users' series. A page may be empty and yet have a token."""
+    """Metrics of a page of jobs or endpoints, or of a page of users' series. A page may be empty, and have a token."""
     kinds = _kinds_in(request.get("Namespace"))
     kind, after = _list_token(request.get("NextToken"), kinds)
     try:
@@ -142,8 +142,8 @@ def list_metrics(context: Context, request: Mapping[str, Any]) -> Mapping[str, A
 def _kinds_in(namespace: str | None) -> list[str]:
     """Kinds of rows that tell of metrics: of those in a namespace, or of all."""
     if namespace is None:
-        return [*(kind for kind, _ in JOB_NAMESPACES.values()), SERIES_KIND]
-    return [JOB_NAMESPACES[namespace][0] if namespace in JOB_NAMESPACES else SERIES_KIND]
+        return [*dict.fromkeys(KINDS.values()), SERIES_KIND]
+    return [KINDS.get(namespace, SERIES_KIND)]
 
 
 @operation("cloudwatch", "PutMetricData")

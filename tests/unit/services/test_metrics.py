@@ -1,8 +1,10 @@
 import pytest
 
 from clary.errors import ClientFault
+from clary.routing.gauges import Flown, Gauges
 from clary.services import metrics
 from clary.store.base import Point, Resource
+from tests.model_program import endpoint_row
 
 JOBS = "/aws/sagemaker/TrainingJobs"
 
@@ -278,3 +280,71 @@ def test_metric_data_says_what_it_cannot_do(context):
     with pytest.raises(ClientFault) as caught:
         data(context, query("loss"), NextToken="next")
     assert caught.value.code == "InvalidNextToken"
+
+
+def add_endpoint(context, *flown):
+    context.store.create(endpoint_row("shop", {"blue": ["127.0.0.1:1"], "green": ["127.0.0.1:2"]}))
+    gauges = Gauges(context.store, lambda: 61.0)
+    for one in flown:
+        gauges.note(one)
+    gauges.flush()
+
+
+def flown(status=200, model_s=0.01, instances=2):
+    return Flown("shop", "blue", instances, status, model_s, 0.001)
+
+
+def of_endpoint(context, name, statistic, namespace="AWS/SageMaker", **dimensions):
+    dimensions = dimensions or {"EndpointName": "shop", "VariantName": "blue"}
+    found = statistics(context, name, namespace, dimensions, Statistics=[statistic])
+    return [(point["Timestamp"], point["Unit"], point[statistic]) for point in found]
+
+
+def test_what_was_asked_of_an_endpoint(context):
+    add_endpoint(context, *[flown()] * 7, flown(status=400), flown(status=503), flown(status=None))
+    assert of_endpoint(context, "Invocations", "Sum") == [(60.0, "None", 10.0)]
+    assert of_endpoint(context, "Invocations", "SampleCount") == [(60.0, "None", 10.0)]
+    assert of_endpoint(context, "InvocationsPerInstance", "Sum") == [(60.0, "None", 5.0)]
+    assert of_endpoint(context, "Invocation4XXErrors", "Sum") == [(60.0, "None", 1.0)]
+    assert of_endpoint(context, "Invocation4XXErrors", "Average") == [(60.0, "None", 0.1)]
+    assert of_endpoint(context, "Invocation4XXErrors", "Maximum") == [(60.0, "None", 1.0)]
+    assert of_endpoint(context, "Invocation5XXErrors", "Sum") == [(60.0, "None", 2.0)]
+    assert of_endpoint(context, "InvocationModelErrors", "Sum") == [(60.0, "None", 3.0)]
+    assert of_endpoint(context, "ModelLatency", "Average") == [(60.0, "Microseconds", 10_000.0)]
+    assert of_endpoint(context, "OverheadLatency", "Average") == [(60.0, "Microseconds", 1_000.0)]
+    assert of_endpoint(context, "Invocations", "Sum", EndpointName="shop", VariantName="green") == []
+    assert of_endpoint(context, "Invocations", "Sum", VariantName="blue") == []
+
+
+def test_utilisation_and_backlog_of_an_endpoint(context):
+    add_endpoint(context)
+    context.store.append(
+        [
+            Point("endpoint/shop/blue/algo-1", "CPUUtilization", 61.0, 80.0),
+            Point("endpoint/shop/blue/algo-1", "CPUUtilization", 62.0, 60.0),
+            Point("endpoint/shop", "ApproximateBacklogSize", 61.0, 12.0),
+        ]
+    )
+    utilisation = "/aws/sagemaker/Endpoints"
+    assert of_endpoint(context, "CPUUtilization", "Average", utilisation) == [(60.0, "Percent", 70.0)]
+    backlog = of_endpoint(context, "ApproximateBacklogSize", "Maximum", EndpointName="shop")
+    assert backlog == [(60.0, "Count", 12.0)]
+
+
+def test_endpoints_metrics_are_listed(context):
+    add_endpoint(context, flown())
+    context.store.append([Point("endpoint/shop/blue/algo-1", "CPUUtilization", 61.0, 80.0)])
+    both = [{"Name": "EndpointName", "Value": "shop"}, {"Name": "VariantName", "Value": "blue"}]
+    own = metrics.list_metrics(context, {"Namespace": "AWS/SageMaker"})["Metrics"]
+    assert {"Namespace": "AWS/SageMaker", "MetricName": "Invocations", "Dimensions": both} in own
+    assert {entry["Namespace"] for entry in own} == {"AWS/SageMaker"}
+    used = metrics.list_metrics(context, {"Namespace": "/aws/sagemaker/Endpoints"})["Metrics"]
+    assert [entry["MetricName"] for entry in used] == ["CPUUtilization"]
+    found, token = [], None
+    for _ in range(20):
+        page = metrics.list_metrics(context, {"NextToken": token} if token else {})
+        found += page["Metrics"]
+        token = page.get("NextToken")
+        if token is None:
+            break
+    assert len(found) == len(own) + len(used)
