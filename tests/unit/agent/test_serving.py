@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from clary.agent.contract import SERVING, STOP, Model
+from clary.agent.model_data import is_program
 
 SERVE = """#!/usr/bin/env python
 import json, os, signal, sys
@@ -128,11 +130,14 @@ def test_a_program_that_the_table_of_images_names(any_job: Any) -> None:
     program.write_text(SERVE)
     if any_job.sandbox:
         any_job.sandbox = [*any_job.sandbox, "--ro-bind", str(program), str(program)]
-    words = ("python", str(program), "--port={port}", "--model", "{model_dir}")
+    words = ("python", str(program), "--port={port}", "--model", "{model_dir}", "/opt/ml/model", "/opt/mlx")
     any_job.start(instance(any_job, Model("mine:1", ARCHIVE, serve=words)))
     seen = json.loads(ask(any_job, "environ"))
     ml = "/opt/ml" if any_job.sandbox else str(any_job.ml)
-    assert seen["ARGV"] == f"{program} --port={seen['SAGEMAKER_BIND_TO_PORT']} --model {ml}/model"
+    assert (
+        seen["ARGV"]
+        == f"{program} --port={seen['SAGEMAKER_BIND_TO_PORT']} --model {ml}/model {ml}/model /opt/mlx"
+    )
     assert seen["CWD"] == f"{ml}/model"
     assert address(any_job) == f"127.0.0.1:{seen['SAGEMAKER_BIND_TO_PORT']}"
     assert stop(any_job).status == "Stopped"
@@ -174,6 +179,22 @@ def test_models_that_the_program_fetches_itself(job: Any, tmp_path: Path, mode: 
     assert job.story() == ["Loading", "InService"] and job.s3.requests == []
     assert list((job.ml / "model").iterdir()) == list((job.ml / "models").iterdir()) == []
     stop(job)
+
+
+def test_a_program_that_cannot_be_started(job: Any) -> None:
+    put_model(job, {"code/serve": "print('no first line')"})
+    assert "code/serve of the model cannot be started: make it executable" in failed(job, instance(job))
+
+
+@pytest.mark.parametrize(("target", "starts"), [("real", True), ("../../../../outside", False)])
+def test_a_link_to_a_program(tmp_path: Path, target: str, starts: bool) -> None:
+    code = tmp_path / "ml/model/code"
+    code.mkdir(parents=True)
+    for path in (code / "real", tmp_path / "outside"):
+        path.write_text("#!/bin/sh")
+    (code / "serve").symlink_to(target)
+    assert is_program(code / "serve") == starts
+    assert os.access(code / "real", os.X_OK) == starts and not os.access(tmp_path / "outside", os.X_OK)
 
 
 def test_code_that_is_named_apart(any_job: Any) -> None:
@@ -348,3 +369,54 @@ def make_wheel(folder: Path, name: str) -> Path:
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return path
+
+
+USERS = """
+import json, os, sys
+
+def model_fn(model_dir):
+    print("loading", model_dir, flush=True)
+    with open(model_dir + "/weights") as file:
+        return file.read()
+
+def transform_fn(model, data, content_type, accept):
+    return json.dumps([model, json.loads(data), os.environ["OMP_NUM_THREADS"]]), "application/json"
+"""
+
+
+def test_clarys_own_server_serves_what_brings_no_program(any_job: Any) -> None:
+    put_model(any_job, {"code/inference.py": USERS, "weights": "heavy"})
+    any_job.start(instance(any_job, environment={"SAGEMAKER_PROGRAM": "", "SAGEMAKER_REGION": "r"}))
+    request = urllib.request.Request(
+        f"http://{address(any_job)}/invocations", b"[1, 2]", {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert json.loads(answer.read()) == ["heavy", [1, 2], "1"]
+    ml = "/opt/ml" if any_job.sandbox else str(any_job.ml)
+    assert f"loading {ml}/model" in any_job.log()
+    assert json.loads((any_job.folder / SERVING).read_text())["report"]
+    outcome = stop(any_job)
+    assert (outcome.status, outcome.exit_code) == ("Stopped", 0)
+    assert any_job.leftovers() == []
+
+
+def test_a_model_that_clarys_server_cannot_load(any_job: Any) -> None:
+    put_model(any_job, {"code/inference.py": USERS})
+    reason = failed(any_job, instance(any_job))
+    assert "FileNotFoundError: [Errno 2] No such file or directory" in reason
+    assert "with open(model_dir" in reason and 'Command "clary-model-server"' in reason
+
+
+def test_a_folder_that_holds_no_model_is_said_in_a_sentence(job: Any) -> None:
+    put_model(job, {"readme": "nothing here"})
+    reason = failed(job, instance(job))
+    assert "clary: the model cannot be served: " in reason and "Traceback" not in reason
+
+
+def test_nothing_of_the_models_folder_stands_for_a_module(job: Any) -> None:
+    put_model(
+        job, {"code/inference.py": USERS, "weights": "heavy", "json.py": "1/0", "clary/__init__.py": "1/0"}
+    )
+    job.start(instance(job))
+    address(job)
+    stop(job)
