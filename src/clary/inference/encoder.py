@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clary.inference import batches, packed, padded, precision, tokens, weights, workers
+from clary.inference import batches, files, memory, packed, padded, precision, tokens, weights, workers
+from clary.inference import source as sources
 from clary.inference.faults import ModelFault, TaskFault
 from clary.inference.linear import packing_works
-from clary.inference.loading import Task, load
+from clary.inference.loading import load
+from clary.inference.quantised import quantising_works
+from clary.inference.source import Source, Task
 from clary.inference.tokens import Tokens
 
 Floats = NDArray[np.float32]
@@ -43,8 +46,9 @@ class Located:
 class Encoder:
     """`Encoder.load(...)`, then one of `classify`, `tag`, `answer` or `embed`. Results are in the texts' order.
 
-    task, labels (the names, by number), precision, device, max_length (tokens), threads (batches at a time), and two
-    sentences for a report: `way` (how it runs, and why) and `advice` (a precision that would serve better, or None).
+    task, labels (the names, by number), problem (the configuration's problem_type, or None), precision, device,
+    max_length (tokens), threads (batches at a time), and two sentences for a report: `way` (how it runs, and why) and
+    `advice` (a precision that would serve better, or None).
     """
 
     @classmethod
@@ -62,12 +66,14 @@ class Encoder:
     ) -> Encoder:
         """From a folder, a model.tar.gz, or a name that transformers resolves.
 
-        precision: "fp32" is exact, "bf16" is faster where the hardware has it, "auto" is fp32 with advice.
+        precision: "fp32" is exact, "bf16" is faster where the hardware has it, "int8" faster still and further from
+        exact: `agreement` says how far. "auto" is fp32 with advice.
         task: what to load the model for, if not what its configuration names.
         threads: cores to use; what torch is set to by default. padding_free=False forces the ordinary way.
         Raises ModelFault.
         """
-        loaded = load(source, task=task, tokenizer=tokenizer)
+        directly = padding_free and _device(device) == "cpu"
+        loaded = load(source, task=task, tokenizer=tokenizer, directly=directly)
         return cls(
             loaded.model,
             loaded.tokenizer,
@@ -95,31 +101,38 @@ class Encoder:
         self.task, self.precision = task, precision
         self.device = torch.device(_device(device))
         self.threads = (threads or torch.get_num_threads()) if self.device.type == "cpu" else 1
-        names = getattr(model.config, "id2label", None) or {}
-        self.labels = tuple(str(names[number]) for number in sorted(names))
-        self.max_length = tokens.limit(tokenizer, model.config, asked=max_length)
+        settings = model.settings if isinstance(model, Source) else model.config.to_dict()
+        self.labels = files.labels(settings)
+        self.problem = settings.get("problem_type")
+        self.max_length = tokens.limit(tokenizer, settings, asked=max_length)
         self._tokenizer = tokenizer
-        self._prepare(
-            model.eval().float(), padding_free=padding_free
-        )  # it may have been saved in another type
+        self._prepare(model, padding_free=padding_free)
 
     def _prepare(self, model: Any, *, padding_free: bool) -> None:
-        dtype = precision.dtype(self.precision)
+        form = precision.form(self.precision)
         self.advice = precision.advice(self.precision, self.device)
-        why = weights.why_not_packed(model) if padding_free else "asked for"
-        if why is None and self.device.type != "cpu":
-            why = f"on {self.device.type}"
         self._model: Any = None
         self._weights: weights.Weights | None = None
-        if why is None:
-            fast = packing_works(dtype)
-            self._weights = weights.read(model, dtype, packed=fast)
-            self.way = "padding-free" + (
-                "" if fast else ", with torch's own products: oneDNN's do not work here"
+        if not isinstance(model, Source):
+            model = model.eval().float()  # it may have been saved in another type
+        why = self._why_not_packed(model) if padding_free else "asked for"
+        if form.whole and (why is not None or not quantising_works()):
+            raise ModelFault(
+                f"precision int8 cannot run here: {why or 'this torch has no products of integers'}"
             )
-        else:
-            self._model = model.to(self.device, dtype)
+        if why is not None:
+            self._model = model.to(self.device, form.dtype)
             self.way = f"in batches of like length: {why}"
+            return
+        memory.keep()
+        fast = form.whole or packing_works(form.dtype)
+        given = model if isinstance(model, Source) else sources.of_model(model)
+        self._weights = weights.read(given, form, packed=fast)
+        self.way = "padding-free" + ("" if fast else ", with torch's own products: oneDNN's do not work here")
+
+    def _why_not_packed(self, model: Any) -> str | None:
+        why = None if isinstance(model, Source) else sources.why_not(model)
+        return f"on {self.device.type}" if why is None and self.device.type != "cpu" else why
 
     def classify(
         self, texts: Iterable[str], pairs: Iterable[str] | None = None, *, progress: Progress | None = None

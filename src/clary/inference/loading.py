@@ -1,4 +1,4 @@
-"""A transformers model and its tokenizer, loaded with the head that its configuration names."""
+"""A model and its tokenizer, loaded with the head that its configuration names: its files, or through transformers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from clary.inference import folder
+from clary.inference import files, folder
 from clary.inference.faults import ModelFault
+from clary.inference.source import Task
 
-Task = Literal["classification", "tagging", "answering", "features"]
-HEADS = {
-    "ForSequenceClassification": "classification",
-    "ForTokenClassification": "tagging",
-    "ForQuestionAnswering": "answering",
-}
 CLASSES = {
     "classification": "AutoModelForSequenceClassification",
     "tagging": "AutoModelForTokenClassification",
@@ -27,17 +22,29 @@ CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
+    """model: of transformers, or a `source.Source` that was read from files."""
+
     model: Any
     tokenizer: Any
     task: Task
 
 
-def load(source: str | Path, *, task: Task | None, tokenizer: str | Path | None) -> Loaded:
-    """`task` overrules what the configuration names, `tokenizer` where it is read from. Raises ModelFault."""
+def load(
+    source: str | Path, *, task: Task | None, tokenizer: str | Path | None, directly: bool = False
+) -> Loaded:
+    """`task` overrules what the configuration names, `tokenizer` where it is read from.
+
+    `directly`: without transformers where the files are plain enough. Raises ModelFault.
+    """
     with folder.opened(source) as place:
         local = Path(place).is_dir()
+        if directly and local:
+            beside = None if tokenizer is None else Path(tokenizer)
+            found = files.read(Path(place), task=task, tokenizer=beside)
+            if found is not None:
+                return Loaded(found.source, found.tokenizer, found.source.task)
         config = _read("AutoConfig", place, "config.json", source, local=local)
-        task = task or _task(config)
+        task = task or files.task_of(config.to_dict())
         if tokenizer is None:
             reader = _read("AutoTokenizer", place, "the tokenizer", source, local=local)
         else:
@@ -63,14 +70,6 @@ def _must_be_whole(source: str | Path, reader: Any, missing: Iterable[str], task
         raise ModelFault(
             f"{source} has no weights for {', '.join(random[:4])}: it was not trained for {task}"
         )
-
-
-def _task(config: Any) -> Task:
-    named = " ".join(getattr(config, "architectures", None) or [])
-    for ending, task in HEADS.items():
-        if ending in named:
-            return task  # type: ignore[return-value]
-    return "features"
 
 
 def _read(kind: str, place: str, what: str, source: str | Path, *, local: bool, **more: Any) -> Any:

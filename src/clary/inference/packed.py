@@ -64,7 +64,7 @@ def run(weights: Weights, batch: Packed) -> Tensor:
             x, context = _first_token_context(layer.first, x, batch, weights.heads)
         else:
             assert layer.qkv is not None
-            context = _context(layer.qkv(x), batch, weights.heads)
+            context = _context(layer.qkv(x), batch, weights.heads, x.dtype)
         x = layer.attended(layer.out.plus(context, x))
         x = layer.finished(layer.down.plus(layer.up.activated(x), x))
     outputs: Tensor = weights.head((x if weights.first_only else x[: batch.tokens]).float())
@@ -83,30 +83,33 @@ def _embedded(embedding: Embedding, batch: Packed) -> Tensor:
     return x if embedding.project is None else embedding.project(x)
 
 
-def _context(qkv: Tensor, batch: Packed, heads: int) -> Tensor:
-    """qkv (rows, 3 hidden) -> what each token attended to (rows, hidden)."""
+def _context(qkv: Tensor, batch: Packed, heads: int, dtype: torch.dtype) -> Tensor:
+    """qkv (rows, 3 hidden) -> what each token attended to (rows, hidden), in `dtype`."""
     rows, hidden = qkv.shape[0], qkv.shape[1] // 3
-    context = qkv.new_empty(rows, hidden)
+    context = torch.empty(rows, hidden, dtype=dtype)
     context[batch.tokens :].zero_()
     attend = _attend_by_text if qkv.dtype == torch.bfloat16 else _attend
     for group in batch.groups:
-        shape = (group.texts, group.length, 3, heads, hidden // heads)
-        q, k, v = qkv[group.start : group.end].view(shape).permute(2, 0, 3, 1, 4).unbind(0)
         result = context[group.start : group.end].view(group.texts, group.length, heads, hidden // heads)
-        attend(q, k, v, result.transpose(1, 2))
+        attend(
+            qkv[group.start : group.end].view(group.texts, group.length, 3, heads, hidden // heads),
+            result.transpose(1, 2),
+        )
     return context
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, result: Tensor) -> None:
-    """Shapes (texts, heads, length, head size); q is scaled already."""
+def _attend(qkv: Tensor, result: Tensor) -> None:
+    """qkv (texts, length, 3, heads, head size), result (texts, heads, length, head size); q is scaled already."""
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     result.copy_(functional.scaled_dot_product_attention(q, k, v, scale=1.0))
 
 
-def _attend_by_text(q: Tensor, k: Tensor, v: Tensor, result: Tensor) -> None:
-    """The same, plainly: in bfloat16 two products and a softmax, text by text in the cache, beat the fused kernel."""
-    for q_i, k_i, v_i, result_i in zip(q, k, v, result, strict=True):
-        scores = torch.bmm(q_i, k_i.transpose(1, 2))
-        result_i.copy_(torch.bmm(torch.softmax(scores, -1), v_i))
+def _attend_by_text(qkv: Tensor, result: Tensor) -> None:
+    """The same in bfloat16: two products and a softmax in float32, text by text in the cache, beat the fused kernel."""
+    for qkv_i, result_i in zip(qkv, result, strict=True):
+        q, k, v = qkv_i.permute(1, 2, 0, 3).contiguous()
+        scores = torch.softmax(torch.bmm(q, k.transpose(1, 2)).float(), -1)
+        result_i.copy_(torch.bmm(scores.to(qkv.dtype), v))
 
 
 def _first_token_context(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clary.inference.tokenizer_file import FileTokenizer
 
 NO_LIMIT = 1_000_000  # tokenizers without a limit say 10 ** 30
 USUAL_LIMIT = 512
@@ -33,21 +35,26 @@ class Tokens:
 
 
 def limit(tokenizer: Any, config: Any, *, asked: int | None) -> int:
-    """The most tokens of a text: what the tokenizer says, what the model has positions for, what was asked for."""
+    """The most tokens of a text: what the tokenizer says, what the model has positions for, what was asked for.
+
+    `config`: a configuration of transformers, or what its file says.
+    """
+    settings: Mapping[str, Any] = config if isinstance(config, Mapping) else config.to_dict()
     known = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < NO_LIMIT else []
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = settings.get("max_position_embeddings")
     if isinstance(positions, int) and positions > 0:
-        known.append(positions - _taken(config))
+        known.append(positions - _taken(settings))
     if asked is not None:
         known.append(asked)
     return min(known, default=USUAL_LIMIT)
 
 
-def _taken(config: Any) -> int:
+def _taken(settings: Mapping[str, Any]) -> int:
     """RoBERTa's kin begin to count behind the padding token: their last positions are not for tokens."""
     behind = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet", "longformer"}
-    padding = config.pad_token_id if config.model_type != "mpnet" else 1
-    return int(padding or 0) + 1 if config.model_type in behind else 0
+    family = settings.get("model_type")
+    padding = settings.get("pad_token_id") if family != "mpnet" else 1
+    return int(padding or 0) + 1 if family in behind else 0
 
 
 def tokenize(
@@ -62,6 +69,8 @@ def tokenize(
     """`located` adds offsets and sequence. `stride`: tokens by which the parts of a long second text overlap."""
     if not texts:
         return Tokens([], None, np.empty(0, np.int64), *([], []) if located else ())
+    if isinstance(tokenizer, FileTokenizer):
+        return _of_file(tokenizer, texts, pairs, most=most, located=located, stride=stride)
     encoded = tokenizer(
         list(texts),
         None if pairs is None else list(pairs),
@@ -85,6 +94,44 @@ def tokenize(
         of=np.arange(len(ids)) if of is None else np.asarray(of, np.int64),
         offsets=[text.reshape(-1, 2) for text in _arrays(encoded["offset_mapping"])] if located else None,
         sequence=[_sequence(encoded.sequence_ids(part)) for part in range(len(ids))] if located else None,
+    )
+
+
+def _of_file(
+    tokenizer: FileTokenizer,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    *,
+    most: int,
+    located: bool,
+    stride: int | None,
+) -> Tokens:
+    """The same from the tokenizer itself."""
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(
+        most,
+        stride=stride or 0,
+        strategy="longest_first" if stride is None else "only_second",
+        direction=tokenizer.truncation_side,
+    )
+    inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+    encode = backend.encode_batch if located else getattr(backend, "encode_batch_fast", backend.encode_batch)
+    parts = [
+        (number, part)
+        for number, whole in enumerate(encode(inputs))
+        for part in ([whole] if stride is None else [whole, *whole.overflowing])
+    ]
+    nothing = [tokenizer.pad_token_id or 0]
+    typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    types = _arrays([part.type_ids or [0] for _, part in parts]) if typed else None
+    return Tokens(
+        ids=_arrays([part.ids or nothing for _, part in parts]),
+        types=types if types is not None and any(part.any() for part in types) else None,
+        of=np.asarray([number for number, _ in parts], np.int64),
+        offsets=[text.reshape(-1, 2) for text in _arrays([part.offsets for _, part in parts])]
+        if located
+        else None,
+        sequence=[_sequence(part.sequence_ids) for _, part in parts] if located else None,
     )
 
 

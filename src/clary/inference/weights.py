@@ -1,23 +1,47 @@
-"""A transformers encoder, read into the few matrices that a padding-free pass needs.
+"""An encoder, read into the few matrices that a padding-free pass needs.
 
 BERT's family differs in names, in how positions are counted and in what a head looks at; the arithmetic of a layer is
-the same. What is not exactly that arithmetic is refused with the reason, and runs in the ordinary way.
+the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from clary.inference.linear import Dense, dense
+from clary.inference import linear
+from clary.inference.heads import Head, head
+from clary.inference.linear import Dense
+from clary.inference.precision import Format
+from clary.inference.quantised import QuantisedDense
+from clary.inference.source import FROM_PADDING, Source, activation_name
 
-BERT_LIKE = {"bert", "roberta", "xlm_roberta", "camembert", "electra"}
-FROM_PADDING = {"roberta", "xlm_roberta", "camembert"}  # count positions from the padding token's id on
-FAMILIES = BERT_LIKE | {"distilbert"}
+BERT_NAMES = {
+    "layers": "encoder.layer",
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "out": "attention.output.dense",
+    "attended": "attention.output.LayerNorm",
+    "up": "intermediate.dense",
+    "down": "output.dense",
+    "finished": "output.LayerNorm",
+}
+DISTILBERT_NAMES = {
+    "layers": "transformer.layer",
+    "query": "attention.q_lin",
+    "key": "attention.k_lin",
+    "value": "attention.v_lin",
+    "out": "attention.out_lin",
+    "attended": "sa_layer_norm",
+    "up": "ffn.lin1",
+    "down": "ffn.lin2",
+    "finished": "output_layer_norm",
+}
+DISTILBERT_EPSILON = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,181 +99,129 @@ class Weights:
     heads: int
     hidden: int
     dtype: torch.dtype
-    head: Callable[[Tensor], Tensor]  # float32 (rows, hidden) -> (rows, outputs)
+    head: Head  # float32 (rows, hidden) -> (rows, outputs)
     first_only: bool  # whether the head looks at the first token of a text only
 
 
-def why_not_packed(model: Any) -> str | None:
-    """Why the model cannot run padding-free, or None."""
-    family = _family(model)
-    config = model.config
-    if family is None:
-        return f"{type(model).__name__} is not one of the architectures that run padding-free"
-    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
-        return "it is set up as a decoder"
-    if (getattr(config, "position_embedding_type", None) or "absolute") != "absolute":
-        return f"its positions are {config.position_embedding_type}"
-    if not isinstance(_activation_name(config), str):
-        return "its activation has no name"
-    if _head(model, family) is None:
-        return f"{type(model).__name__} has a head of another kind"
-    odd = [name for name, module in model.named_modules() if _changed(module)]
-    return f"{odd[0]} is not an ordinary layer" if odd else None
+def names(family: str) -> Mapping[str, str]:
+    """The parts of a layer as a family names them."""
+    return DISTILBERT_NAMES if family == "distilbert" else BERT_NAMES
 
 
-def _family(model: Any) -> str | None:
-    parts = type(model).__module__.split(".")
-    if parts[:2] != ["transformers", "models"] or len(parts) < 4:
-        return None
-    return parts[2] if parts[2] in FAMILIES else None
+def heads_and_layers(settings: Mapping[str, object]) -> tuple[int, int]:
+    """Raises KeyError."""
+    if "n_heads" in settings:
+        return int(str(settings["n_heads"])), int(str(settings["n_layers"]))
+    return int(str(settings["num_attention_heads"])), int(str(settings["num_hidden_layers"]))
 
 
-def _changed(module: nn.Module) -> bool:
-    """Adapters, quantised layers, hooks: something else than the layer's own arithmetic."""
-    kinds = (nn.Linear, nn.Embedding, nn.LayerNorm)
-    ordinary = type(module) in kinds or not isinstance(module, kinds)
-    dressed = module._forward_hooks or module._forward_pre_hooks or hasattr(module, "parametrizations")
-    foreign = not type(module).__module__.startswith(("torch.nn.modules", "transformers."))
-    return bool(dressed) or not ordinary or foreign
+def read(source: Source, form: Format, *, packed: bool) -> Weights:
+    """The matrices of a source.
 
-
-def _activation_name(config: Any) -> Any:
-    return getattr(config, "hidden_act", None) or getattr(config, "activation", None)
-
-
-def read(model: Any, dtype: torch.dtype, *, packed: bool) -> Weights:
-    """The matrices of a model for which `why_not_packed` says None.
-
-    `dtype` is that of the encoder's products; norms run in it too, the head stays float32. With `packed` the dense
-    weights are copies in oneDNN's order, and the model itself can be let go.
+    Norms run in the format's own type too, the head stays float32. With `packed` the dense weights are copies in
+    oneDNN's order, and the model itself can be let go.
     """
-    family = _family(model)
-    assert family is not None
-    head, first_only = _head(model, family) or (nn.Identity(), False)
-    base = model.base_model
-    reader = _Reader(base.config, dtype, packed)
-    read_layer = reader.distilbert_layer if family == "distilbert" else reader.bert_layer
-    modules = (base.transformer if family == "distilbert" else base.encoder).layer
-    layers = [read_layer(module, first=first_only and module is modules[-1]) for module in modules]
-    return Weights(
-        embedding=reader.embedding(base, family),
-        layers=tuple(layers),
-        heads=reader.heads,
-        hidden=reader.hidden,
-        dtype=dtype,
-        head=head,
-        first_only=first_only,
-    )
+    return _Reader(source, form, packed).weights()
 
 
 class _Reader:
-    def __init__(self, config: Any, dtype: torch.dtype, packed: bool) -> None:
-        from transformers.activations import ACT2FN
+    def __init__(self, source: Source, form: Format, packed: bool) -> None:
+        self._source, self._form, self._packed = source, form, packed
+        self._names = names(source.family)
+        self._heads, self._count = heads_and_layers(source.settings)
+        self._epsilon = float(source.settings.get("layer_norm_eps") or DISTILBERT_EPSILON)
+        self._fused = activation_name(source.settings)
+        self._activation = linear.activation(self._fused)
 
-        self.heads: int = config.num_attention_heads
-        self.hidden: int = config.hidden_size
-        self._dtype, self._packed = dtype, packed
-        self._fused = _activation_name(config)
-        self._activation = ACT2FN[self._fused]
-
-    def bert_layer(self, module: Any, *, first: bool) -> Layer:
-        attention = module.attention
-        whole, thin = self._attention(
-            attention.self.query, attention.self.key, attention.self.value, first=first
+    def weights(self) -> Weights:
+        first_only = self._source.task == "classification"
+        layers = [
+            self._layer(f"{self._names['layers']}.{number}.", first=first_only and number == self._count - 1)
+            for number in range(self._count)
+        ]
+        embedding = self._embedding()
+        return Weights(
+            embedding=embedding,
+            layers=tuple(layers),
+            heads=self._heads,
+            hidden=layers[0].attended.weight.shape[0],
+            dtype=self._form.dtype,
+            head=head(self._source),
+            first_only=first_only,
         )
+
+    def _layer(self, prefix: str, *, first: bool) -> Layer:
+        whole, thin = self._attention(prefix, first=first)
+        part = {name: prefix + self._names[name] for name in ("out", "attended", "up", "down", "finished")}
         return Layer(
             qkv=whole,
             first=thin,
-            out=self._dense(attention.output.dense),
-            attended=self._norm(attention.output.LayerNorm),
-            up=self._dense(module.intermediate.dense),
-            down=self._dense(module.output.dense),
-            finished=self._norm(module.output.LayerNorm),
+            out=self._dense(part["out"]),
+            attended=self._norm(part["attended"]),
+            up=self._dense(part["up"]),
+            down=self._dense(part["down"]),
+            finished=self._norm(part["finished"]),
         )
 
-    def distilbert_layer(self, module: Any, *, first: bool) -> Layer:
-        attention = module.attention
-        whole, thin = self._attention(attention.q_lin, attention.k_lin, attention.v_lin, first=first)
-        return Layer(
-            qkv=whole,
-            first=thin,
-            out=self._dense(attention.out_lin),
-            attended=self._norm(module.sa_layer_norm),
-            up=self._dense(module.ffn.lin1),
-            down=self._dense(module.ffn.lin2),
-            finished=self._norm(module.output_layer_norm),
-        )
-
-    def embedding(self, base: Any, family: str) -> Embedding:
-        module, project = base.embeddings, getattr(base, "embeddings_project", None)
-        types = getattr(module, "token_type_embeddings", None)
-        padding = module.padding_idx if family in FROM_PADDING else None
+    def _embedding(self) -> Embedding:
+        source, types = self._source, "embeddings.token_type_embeddings.weight"
+        family, base = source.family, source.base
+        padding = int(source.settings.get("pad_token_id") or 0) if family in FROM_PADDING else None
         return Embedding(
-            words=self._cast(module.word_embeddings.weight),
-            positions=self._cast(module.position_embeddings.weight),
-            types=None if types is None else self._cast(types.weight),
-            norm=self._norm(module.LayerNorm),
-            project=None if project is None else self._dense(project),
+            words=self._cast("embeddings.word_embeddings.weight"),
+            positions=self._cast("embeddings.position_embeddings.weight"),
+            types=self._cast(types) if base + types in source.tensors else None,
+            norm=self._norm("embeddings.LayerNorm"),
+            project=self._dense("embeddings_project")
+            if base + "embeddings_project.weight" in source.tensors
+            else None,
             first_position=0 if padding is None else padding + 1,
             padding=padding,
         )
 
-    def _attention(
-        self, query: nn.Linear, key: nn.Linear, value: nn.Linear, *, first: bool
-    ) -> tuple[Dense | None, FirstTokenAttention | None]:
-        scale = (self.hidden // self.heads) ** -0.5
-        q_weight, q_bias = query.weight.detach() * scale, query.bias.detach() * scale
+    def _attention(self, prefix: str, *, first: bool) -> tuple[Dense | None, FirstTokenAttention | None]:
+        (query, q_bias), (key, k_bias), (value, v_bias) = (
+            self._weight_and_bias(prefix + self._names[name]) for name in ("query", "key", "value")
+        )
+        hidden = query.shape[0]
+        scale = (hidden // self._heads) ** -0.5
+        query, q_bias = query * scale, q_bias * scale
         if first:
-            by_head = (self.heads, self.hidden // self.heads, self.hidden)
+            by_head = (self._heads, hidden // self._heads, hidden)
+            dtype = self._form.dtype
             return None, FirstTokenAttention(
-                query=self._raw(q_weight, q_bias),
-                key=self._cast(key.weight).view(by_head),
-                value=self._cast(value.weight).view(by_head).transpose(1, 2).contiguous(),
-                value_bias=self._cast(value.bias),
+                query=self._made(query, q_bias),
+                key=key.to(dtype).view(by_head),
+                value=value.to(dtype).view(by_head).transpose(1, 2).contiguous(),
+                value_bias=v_bias.to(dtype),
             )
-        weight = torch.cat([q_weight, key.weight.detach(), value.weight.detach()])
-        return self._raw(weight, torch.cat([q_bias, key.bias.detach(), value.bias.detach()])), None
+        whole, bias = torch.cat([query, key, value]), torch.cat([q_bias, k_bias, v_bias])
+        return self._made(whole, bias, self._form.attention), None
 
-    def _dense(self, module: nn.Linear) -> Dense:
-        return self._raw(module.weight.detach(), None if module.bias is None else module.bias.detach())
+    def _dense(self, name: str) -> Dense:
+        return self._made(*self._weight_and_bias(name))
 
-    def _raw(self, weight: Tensor, bias: Tensor | None) -> Dense:
-        return dense(
-            weight.to(self._dtype),
-            None if bias is None else bias.to(self._dtype),
+    def _made(self, weight: Tensor, bias: Tensor, attention: torch.dtype | None = None) -> Dense:
+        """`attention`: the type of the answer, where the attention wants another one."""
+        dtype = self._form.dtype
+        if self._form.whole:
+            return QuantisedDense(weight, bias, self._activation, self._fused, attention or dtype)
+        return linear.dense(
+            weight.to(dtype),
+            bias.to(dtype),
             packed=self._packed,
             activation=self._activation,
             fused=self._fused,
         )
 
-    def _norm(self, module: nn.LayerNorm) -> Norm:
-        return Norm(self._cast(module.weight), self._cast(module.bias), module.eps)
+    def _weight_and_bias(self, name: str) -> tuple[Tensor, Tensor]:
+        return self._float(f"{name}.weight"), self._float(f"{name}.bias")
 
-    def _cast(self, weight: Tensor) -> Tensor:
-        return weight.detach().to(self._dtype)
+    def _norm(self, name: str) -> Norm:
+        return Norm(self._cast(f"{name}.weight"), self._cast(f"{name}.bias"), self._epsilon)
 
+    def _cast(self, name: str) -> Tensor:
+        return self._source.of_encoder(name).detach().to(self._form.dtype)
 
-def _head(model: Any, family: str) -> tuple[Callable[[Tensor], Tensor], bool] | None:
-    """The head of the model and whether it looks at first tokens only. It is the model's own code wherever there is."""
-    kind = type(model).__name__.partition("For")[2]
-    if kind == "SequenceClassification":
-        return _first_token_head(model, family), True
-    if kind == "TokenClassification":
-        return model.classifier, False
-    if kind == "QuestionAnswering":
-        return model.qa_outputs, False
-    if not kind and type(model).__name__.endswith("Model"):
-        return nn.Identity(), False
-    return None
-
-
-def _first_token_head(model: Any, family: str) -> Callable[[Tensor], Tensor]:
-    """Holds the head's own modules only, so that the rest of the model can be let go."""
-    classifier = model.classifier
-    if family == "bert":
-        pooler = model.bert.pooler
-        return lambda x: classifier(pooler(x[:, None]))
-    if family == "distilbert":
-        before = model.pre_classifier
-        return lambda x: classifier(torch.relu(before(x)))
-    return lambda x: classifier(x[:, None])
+    def _float(self, name: str) -> Tensor:
+        return self._source.of_encoder(name).detach().float()

@@ -68,9 +68,9 @@ def test_first_token_alone_and_length_one():
     made = model("bert", num_hidden_layers=1)
     reader = tokenizer_for("bert")
     right = alone(made, reader, "bert", "good", add_special_tokens=False).logits.numpy()
-    from clary.inference import packed, weights
+    from clary.inference import packed, precision, source, weights
 
-    read = weights.read(made, torch.float32, packed=False)
+    read = weights.read(source.of_model(made), precision.form("fp32"), packed=False)
     ids = [np.array(reader("good", add_special_tokens=False)["input_ids"])]
     with torch.inference_mode():
         ours = packed.run(read, packed.pack(ids, None, read.embedding)).numpy()

@@ -21,9 +21,9 @@ def test_advice_follows_the_hardware(avx, amx, best, monkeypatch):
 
 
 def test_auto_runs_exactly():
-    assert precision.dtype("auto") == torch.float32
-    with pytest.raises(ValueError, match="precision: fp32, bf16, auto expected, not 'int8'"):
-        precision.dtype("int8")
+    assert precision.form("auto") == precision.form("fp32")
+    with pytest.raises(ValueError, match="precision: fp32, bf16, int8, auto expected, not 'fp16'"):
+        precision.form("fp16")
 
 
 def test_packing_that_computes_something_else_is_not_used(monkeypatch):
