@@ -13,7 +13,10 @@ _CHUNK = 1 << 18
 
 
 class Channel:
-    """Messages out as fast as the worker reads them, messages in to `on_frame`."""
+    """Messages out as fast as the worker reads them, messages in to `on_frame`.
+
+    is_unread: the worker is no more, and has not read all that it was sent.
+    """
 
     def __init__(self, sock: socket.socket, on_frame: Callable[[Frame], None]) -> None:
         self._socket = sock
@@ -23,6 +26,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         sock.setblocking(False)
         self._reads = False
+        self.is_unread = False
         self.resume()
 
     def send(self, head: Mapping[str, Any], bodies: Sequence[bytes] = ()) -> None:
@@ -63,7 +67,8 @@ class Channel:
             data = self._socket.recv(_CHUNK)
         except BlockingIOError:
             return False
-        except OSError:
+        except OSError as error:
+            self.is_unread |= isinstance(error, ConnectionResetError)
             data = b""
         if not data:
             self.pause()
@@ -84,4 +89,5 @@ class Channel:
         except BlockingIOError:
             return 0
         except OSError:
+            self.is_unread = True
             return len(data)

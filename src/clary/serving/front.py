@@ -107,7 +107,7 @@ class Front:
         served = self._served
         if isinstance(served, Models):
             self._answer(exchange, served.report, needs="GET")
-        elif served.state == "serving" and served.has_served:
+        elif served.has_served or exchange.head.method != "GET":
             self._answer(exchange, {"workers": served.workers, **served.report}, needs="GET")
         else:
             _send(exchange, turned_away("loading", "Loading", "the model is being loaded"))

@@ -41,6 +41,11 @@ class Member:
         self._channel = Channel(sock, self._take)
 
     @property
+    def has_read(self) -> bool:
+        """Whether it has begun with its last batch, for all one can tell."""
+        return not self._channel.is_unread
+
+    @property
     def is_busy(self) -> bool:
         return bool(self._batch)
 

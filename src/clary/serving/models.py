@@ -131,7 +131,7 @@ class Models:
             self._failed_at[pool] = self._clock()
             if pool.failure.kind == "missing":
                 self._forget(name)
-        if pool.state in ("serving", "failed"):
+        if pool.state == "serving" or pool.failure is not None:
             for then in self._waiting.pop(pool, []):
                 then(pool)
 

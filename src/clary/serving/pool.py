@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any, Literal
 
 from clary.serving.configuration import QUEUE, TIMEOUT, Configuration
@@ -164,9 +165,8 @@ class Pool:
         self.report = news["report"]
         for _ in range(self._configuration.workers - len(self._members)):
             self._start_one()
-        _tell(
-            f"the model is loaded; workers: {self._configuration.workers}, {'sharing' if news['shared'] else 'each with'} it"
-        )
+        how = "that share it" if news["shared"] else "each with its own"
+        _tell(f"the model is loaded, {self._configuration.workers} workers {how}")
         self._on_change(self)
 
     def _start_one(self) -> None:
@@ -219,13 +219,14 @@ class Pool:
         """What a dead worker was at.
 
         Only handlers that answer the same however often they are asked take batches: so those of a batch are asked
-        again, one by one, and only the one that did it fails. A request that was alone is never asked again.
+        again, one by one, and only the one that did it fails. A request that was alone is never asked again, unless
+        the worker was dead before it had read it.
         """
         still_there = [asked for asked in unanswered if not asked.is_gone]
-        if len(unanswered) > 1:
+        if len(unanswered) > 1 or not member.has_read:
             for asked in still_there:
-                asked.alone = True
-                asked.since = self._clock()
+                asked.alone = member.has_read
+                asked.since = inf  # it has waited its time
             self._line.put_back(still_there)
             self._share_out()
             return
