@@ -85,7 +85,7 @@ class AsyncInference:
         self._renew(now)
         backlog = self.means.store.count(KIND)
         if not backlog and not self._gauges.is_due(now):
-            return IDLE_S
+            return min(IDLE_S, self._gauges.pause_s)
         endpoints = self._endpoints()
         sizes = self._sizes(endpoints) if backlog else {}
         for name, size in sizes.items():
@@ -97,7 +97,7 @@ class AsyncInference:
             self._expire(sizes, now)
             self._looked = now
         self._gauges.tell(endpoints, sizes, now)
-        return BUSY_S if backlog else IDLE_S
+        return BUSY_S if backlog else min(IDLE_S, self._gauges.pause_s)
 
     def _endpoints(self) -> Mapping[str, Resource]:
         """Those that are asynchronous now."""
@@ -149,11 +149,13 @@ class AsyncInference:
 
     def _collect(self, now: float) -> None:
         """See to what ended since the last turn."""
+        is_any = False
         while True:
             try:
                 ended = self._ended.get_nowait()
             except Empty:
-                return
+                break
+            is_any = True
             lease = self._asked.pop(ended.name, None)
             if lease is None:
                 continue
@@ -162,6 +164,8 @@ class AsyncInference:
                 self._put_back(lease, ended, now)
             else:
                 self.means.store.delete(KIND, ended.name)
+        if is_any:
+            self.means.changed()
 
     def _put_back(self, lease: Lease, ended: Ended, now: float) -> None:
         def change(row: Resource) -> Resource:

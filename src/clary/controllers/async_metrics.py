@@ -11,7 +11,7 @@ from clary.domain.async_inference import endpoint_of, instance_count, row_prefix
 from clary.domain.kinds import ASYNC_INVOCATION, ENDPOINT
 from clary.store.base import Page, Point, Resource, Store, Where
 
-IDLE_PERIODS = 6
+IDLE_PERIODS = 3  # so that no data point of autoscaling is without
 
 BACKLOG = "ApproximateBacklogSize"
 BACKLOG_PER_INSTANCE = "ApproximateBacklogSizePerInstance"
@@ -39,6 +39,11 @@ class Gauges:
     _tallies: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     _told: float = 0.0
     _was_idle: bool = False
+
+    @property
+    def pause_s(self) -> float:
+        """How long an idle controller may sleep."""
+        return self.period_s * (IDLE_PERIODS - 1)
 
     def is_due(self, now: float) -> bool:
         period_s = self.period_s * IDLE_PERIODS if self._was_idle and not self._tallies else self.period_s

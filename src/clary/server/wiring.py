@@ -13,12 +13,17 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from clary.agent.contract import Access
+from clary.controllers.async_inference import AsyncInference
+from clary.controllers.async_inference import Means as AsyncMeans
+from clary.controllers.async_request import World as AsyncWorld
 from clary.controllers.endpoints import Endpoints
 from clary.controllers.endpoints import Means as EndpointMeans
 from clary.controllers.fleet import Fleets
 from clary.controllers.jobs import Jobs
 from clary.controllers.loop import Loop
 from clary.controllers.means import Means
+from clary.controllers.scaling import Means as ScalingMeans
+from clary.controllers.scaling import Scaling
 from clary.controllers.thinkers import Thinkers
 from clary.controllers.tuner import Means as TunerMeans
 from clary.controllers.tuner import Tuner
@@ -47,6 +52,8 @@ SERVICES = (
     *("experiments", "experiments_list", "run_metrics"),
     *("lineage", "lineage_associations", "lineage_query"),
     *("models", "endpoint_configs", "endpoints", "runtime"),
+    "transform",
+    *("async_invocations", "autoscaling"),
     "search",
 )
 
@@ -113,10 +120,24 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
     routing = build_routing(store, objects, settings, lambda: loops[2].wake())  # noqa: PLW0108  made below
     fleets = Fleets(store, account, settings.jobs, random_hex)
     endpoints = Endpoints(EndpointMeans(store, fleets, routing.flights, settings, owner, changed))
+    asynchronous = AsyncInference(
+        AsyncMeans(
+            store=store,
+            world=AsyncWorld(objects, account, routing.router.invoke, time.time),
+            settings=settings,
+            owner=owner,
+            wake=lambda: loops[3].wake(),  # noqa: PLW0108  made below
+            changed=lambda: changes.bump(status=True),
+        )
+    )
+    capacity = partial(most_instances, means.slots, instance_types)
+    scaling = Scaling(ScalingMeans(store, account, settings, owner, random_hex, changed, capacity))
     loops = (
         Loop("jobs", jobs.step, time.time),
         Loop("tuner", tuner.step, time.time),
         Loop("endpoints", endpoints.step, time.time),
+        Loop("async-inference", asynchronous.step, time.time),
+        Loop("scaling", scaling.step, time.time),
     )
 
     def start() -> None:
@@ -124,6 +145,8 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         jobs.resume(time.time())
         tuner.resume(time.time())
         endpoints.resume(time.time())
+        asynchronous.resume(time.time())
+        scaling.resume(time.time())
         thinkers.start(loops[1].wake)
         routing.start()
         for loop in loops:
@@ -136,7 +159,6 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         routing.close()
         store.close()
 
-    capacity = partial(most_instances, means.slots, instance_types)
     world = World(
         *(account, settings, store, objects, time.time, random_hex, changed, capacity),
         router=routing.router,
