@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clary.domain.endpoints import beginning, deleting, generation_of, rescaled, updating
+from clary.domain.endpoints import beginning, current, deleting, generation_of, rescaled, updating
 from clary.domain.kinds import ENDPOINT, MODEL
 from clary.errors import ValidationException
-from clary.services import deployment_rules, hosting
+from clary.services import autoscaling_rules, deployment_rules, hosting
 from clary.services.endpoint_changes import next_generation, weights_and_counts
 from clary.services.endpoint_describe import describe, summary
 from clary.services.hosting import ENDPOINT_CONFIGS, ENDPOINTS, MODELS
@@ -71,6 +71,7 @@ def update(context: Context, request: Request) -> Request:
 
     def change(row: Resource) -> Resource:
         _must_be(row, UPDATABLE)
+        autoscaling_rules.check_update(context.store, row.name, current(row.state)["config"], config.spec)
         wanted = next_generation(row.state, config, models, request, now=now)
         deployment_rules.check(wanted["deployment"], instances=_instances(wanted))
         return replace(row, **updating(row.state, generation, wanted, now=now))

@@ -9,7 +9,7 @@ import pytest
 from clary.domain.kinds import SCALING_ACTIVITY
 from clary.domain.scalable import Target, activity_arn
 from clary.errors import ClientFault, ValidationException
-from clary.services import autoscaling  # noqa: F401 - offers the operations
+from clary.services import autoscaling, endpoints  # noqa: F401 - they offer operations
 from clary.services.autoscaling_rules import check_update
 from clary.services.operations import OPERATIONS, Context
 from clary.store.base import Resource
@@ -282,3 +282,16 @@ def test_an_update_must_not_take_away_what_is_scaled(world: Context) -> None:
     for after in ([variant("other")], [variant(InstanceType="ml.c5.large")]):
         with pytest.raises(ValidationException, match="must be deregistered as scalable targets"):
             check_update(world.store, "e", before, {"ProductionVariants": after})
+
+
+def test_update_endpoint_keeps_the_rule(world: Context) -> None:
+    register(world)
+    others = {"ProductionVariants": [variant(InstanceType="ml.c5.large")]}
+    for kind, name, spec in (("model", "m", {"ModelName": "m"}), ("endpoint-config", "next", others)):
+        arn = ACCOUNT.sagemaker(kind, name)
+        world.store.create(Resource(kind, name, arn, "Active", spec, {}, 1.0, 1.0))
+    update = OPERATIONS["sagemaker", "UpdateEndpoint"]
+    with pytest.raises(ValidationException, match="must be deregistered as scalable targets"):
+        update(world, {"EndpointName": "e", "EndpointConfigName": "next"})
+    ask(world, "DeregisterScalableTarget", **PLACE)
+    assert update(world, {"EndpointName": "e", "EndpointConfigName": "next"})
