@@ -34,7 +34,7 @@ class Agents:
         means, work = self.means, WORK[job.kind]
         names = list(job.state["hosts"])
         access = means.access(job)
-        image = work.image(job.spec)
+        image = work.image(job)
         python = means.environments.python(image)
         kind, _ = work.instances(job.spec)
         cpus = work.request(job.spec, means.instance_types, kind).cut(means.slots.machine).cpus

@@ -103,7 +103,7 @@ def retried(job: Resource, outcome: Outcome, *, now: float) -> Resource:
 def tidy(folder: Path) -> None:
     """Remove what only a running job needs: its data, environment and the plan with its key."""
     for host in (folder, *folder.glob("algo-*")):
-        for name in (contract.ML, "env", "tmp", "home", "nothing"):
+        for name in (contract.ML, "env", "tmp", "home", "nothing", "transform"):
             shutil.rmtree(host / name, ignore_errors=True)
         for name in (contract.PLAN, contract.STOP):
             (host / name).unlink(missing_ok=True)

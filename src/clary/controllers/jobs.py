@@ -243,7 +243,7 @@ class Jobs:
         if job.status == "Stopping":
             self._ask_to_stop(held, hosts)
         outcomes = self._agents.look(job, hosts, held.launches, now)
-        if any(outcome.status != "Completed" for outcome in outcomes.values()):
+        if not held.work.alone and any(outcome.status != "Completed" for outcome in outcomes.values()):
             self._ask_to_stop(held, hosts)
         series = held.work.series(job)
         component = job.state.get("component")

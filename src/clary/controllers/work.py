@@ -9,9 +9,10 @@ from typing import Any
 from clary.agent.contract import Plan
 from clary.controllers.plan import Station, processing_plan, training_plan
 from clary.controllers.plan_serving import serving_plan
-from clary.domain import processing, training
+from clary.controllers.plan_transform import transform_plan
+from clary.domain import processing, training, transform
 from clary.domain.endpoints import container_of
-from clary.domain.kinds import ENDPOINT_INSTANCE, PROCESSING_JOB, TRAINING_JOB, Kind
+from clary.domain.kinds import ENDPOINT_INSTANCE, PROCESSING_JOB, TRAINING_JOB, TRANSFORM_JOB, Kind
 from clary.runners.instances import InstanceTypes, Request
 from clary.store.base import Resource
 
@@ -30,8 +31,9 @@ def _own_series(job: Resource) -> str:
 class Work:
     """One kind. `noun` is what messages call a job; `running` its agent's word for a program that runs.
 
-    `instances` reads type and number out of a request, `image` the image's URI; `plan` is what the agent at a station
-    is to do. `request` is what one instance takes of the machine, and `series` where a job's metrics go.
+    `instances` reads type and number out of a request, `image` the image's URI out of a row; `plan` is what the agent
+    at a station is to do. `request` is what one instance takes of the machine, and `series` where a job's metrics go.
+    Where hosts work for themselves (`alone`), one that fails does not end the others.
 
     What does not wait `in_line` starts as soon as its memory and GPUs are free, whoever waits, and takes no CPU from
     the count: it is idle most of the time, and nobody knows when it ends.
@@ -41,11 +43,12 @@ class Work:
     noun: str
     running: str
     instances: Callable[[Document], tuple[str, int]]
-    image: Callable[[Document], str]
+    image: Callable[[Resource], str]
     plan: Callable[[Resource, Station], Plan]
     request: Callable[[Document, InstanceTypes, str], Request] = _by_type
     series: Callable[[Resource], str] = _own_series
     in_line: bool = True
+    alone: bool = False
 
     def message(self, secondary: str) -> str:
         """Of a final secondary status."""
@@ -75,7 +78,7 @@ WORK: Mapping[str, Work] = {
             noun="training job",
             running="Training",
             instances=training.instances,
-            image=lambda spec: str(spec["AlgorithmSpecification"].get("TrainingImage", "")),
+            image=lambda job: str(job.spec["AlgorithmSpecification"].get("TrainingImage", "")),
             plan=training_plan,
         ),
         Work(
@@ -83,15 +86,24 @@ WORK: Mapping[str, Work] = {
             noun="processing job",
             running="Processing",
             instances=processing.instances,
-            image=lambda spec: str(spec["AppSpecification"]["ImageUri"]),
+            image=lambda job: str(job.spec["AppSpecification"]["ImageUri"]),
             plan=processing_plan,
+        ),
+        Work(
+            kind=TRANSFORM_JOB,
+            noun="transform job",
+            running="Transforming",
+            instances=transform.instances,
+            image=lambda job: str(container_of(job.state["model"]).get("Image", "")),
+            plan=transform_plan,
+            alone=True,
         ),
         Work(
             kind=ENDPOINT_INSTANCE,
             noun="instance",
             running="Loading",
             instances=lambda spec: (str(spec["InstanceType"]), 1),
-            image=lambda spec: str(container_of(spec["Model"]).get("Image", "")),
+            image=lambda job: str(container_of(job.spec["Model"]).get("Image", "")),
             plan=serving_plan,
             request=_of_instance,
             series=lambda job: f"endpoint/{job.spec['EndpointName']}/{job.spec['VariantName']}",

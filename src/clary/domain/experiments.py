@@ -53,6 +53,8 @@ MADE_TRIAL = "-aws-trial"
 MAPS = ("Parameters", "InputArtifacts", "OutputArtifacts")
 IMAGE = "SageMaker.ImageUri"
 MODEL = "SageMaker.ModelArtifact"
+TRANSFORM_INPUT = "SageMaker.TransformInput"
+TRANSFORM_OUTPUT = "SageMaker.TransformOutput"
 LONGEST_MESSAGE = 1024
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -186,6 +188,8 @@ def _parameters(kind: str, request: Document) -> dict[str, Any]:
     definition = _definition(kind, request)
     given = {**definition.get("StaticHyperParameters", {}), **definition.get("HyperParameters", {})}
     known = {name: parameter(value) for name, value in given.items()}
+    if kind == "transform-job":
+        known["SageMaker.ModelName"] = {"StringValue": request["ModelName"]}
     for name, value in _resources(kind, definition).items():
         known[f"SageMaker.{name}"] = (
             {"StringValue": value} if isinstance(value, str) else {"NumberValue": float(value)}
@@ -217,6 +221,10 @@ def _resources(kind: str, definition: Document) -> dict[str, Any]:
 
 def _inputs(kind: str, request: Document) -> dict[str, Any]:
     definition = _definition(kind, request)
+    if kind == "transform-job":
+        source = request["TransformInput"]
+        uri = source["DataSource"]["S3DataSource"]["S3Uri"]
+        return {TRANSFORM_INPUT: artifact(uri, source.get("ContentType"))}
     if kind == "processing-job":
         specification = definition.get("AppSpecification", {})
         found = {
@@ -245,6 +253,9 @@ def _outputs(job: Job) -> dict[str, Any]:
             for each in outputs
             if each.get("S3Output", {}).get("S3Uri")
         }
+    if job.kind == "transform-job":
+        target = job.spec["TransformOutput"]
+        return {TRANSFORM_OUTPUT: artifact(target["S3OutputPath"], target.get("Accept"))}
     return {MODEL: artifact(job.state["artifacts"])} if job.state.get("artifacts") else {}
 
 

@@ -51,6 +51,18 @@ PROCESSING_JOB = Kind(
     },
 )
 
+TRANSFORM_JOB = Kind(
+    name="transform-job",
+    first="InProgress",
+    moves={
+        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+        "Stopping": frozenset({"Stopped", "Failed"}),
+        "Completed": frozenset(),
+        "Failed": frozenset(),
+        "Stopped": frozenset(),
+    },
+)
+
 TUNING_JOB = Kind(
     name="hyper-parameter-tuning-job",
     first="InProgress",
@@ -120,7 +132,7 @@ SCALING_ACTIVITY = _record("scaling-activity")
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        *(TRAINING_JOB, PROCESSING_JOB, TUNING_JOB),
+        *(TRAINING_JOB, PROCESSING_JOB, TRANSFORM_JOB, TUNING_JOB),
         *(EXPERIMENT, TRIAL, COMPONENT),
         *(ARTIFACT, CONTEXT, ACTION),
         *(MODEL, ENDPOINT_CONFIG, ENDPOINT, ENDPOINT_INSTANCE),

@@ -36,6 +36,7 @@ log = logging.getLogger("clary.server")
 # A strategy may come from a plug-in; the service knows the names there are. How much an endpoint takes is a setting.
 OPEN_ENUMS = (
     *("TrainingInstanceType", "ProcessingInstanceType", "ProductionVariantInstanceType"),
+    "TransformInstanceType",
     "HyperParameterTuningJobStrategyType",
     "BodyBlob",
 )

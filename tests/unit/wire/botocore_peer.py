@@ -24,6 +24,8 @@ OFFERED: dict[str, list[str]] = {
         *("ListTrainingJobs", "AddTags", "ListTags", "DeleteTags"),
         *(f"{verb}ProcessingJob" for verb in ("Create", "Describe", "Stop", "Delete")),
         "ListProcessingJobs",
+        *(f"{verb}TransformJob" for verb in ("Create", "Describe", "Stop")),
+        "ListTransformJobs",
         *(f"{verb}HyperParameterTuningJob" for verb in ("Create", "Describe", "Stop", "Delete")),
         *("ListHyperParameterTuningJobs", "ListTrainingJobsForHyperParameterTuningJob"),
         *(
