@@ -196,7 +196,9 @@ def _model_folder(plan: Plan) -> Iterator[Path]:
     """
     path = Path(plan.environment.get("HF_MODEL_ID", ""))
     try:
-        is_model = path.is_absolute() and "model_type" in json.loads((path / "config.json").read_text("utf-8"))
+        is_model = path.is_absolute() and "model_type" in json.loads(
+            (path / "config.json").read_text("utf-8")
+        )
     except (OSError, ValueError, TypeError):
         return
     if is_model:
