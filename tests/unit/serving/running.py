@@ -86,13 +86,13 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, **environment: Any) -> Iterator[Server]:
-    """Listening, not yet ready. Nothing of it is left at the end."""
+def serving(folder: Path, *, start: str = "", **environment: Any) -> Iterator[Server]:
+    """Listening, not yet ready: `program`, or Clary's own (`MAIN`). Nothing of it is left at the end."""
     settings = {"SAGEMAKER_BIND_TO_PORT": 0, "TEST_FOLDER": folder, "CLARY_MODEL_DIR": folder} | environment
     told = {name: str(value) for name, value in settings.items()}
     with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, str(SOURCE), str(PROGRAM)],
+            [sys.executable, "-I", "-c", start or _START, str(SOURCE), str(PROGRAM)],
             env={"PATH": os.environ["PATH"]} | told,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -115,6 +115,7 @@ def serving(folder: Path, **environment: Any) -> Iterator[Server]:
         wait_until(lambda: not group(process.pid))
 
 
+MAIN = "import sys; sys.path.append(sys.argv[1]); from clary.serving.main import main; main()"
 _START = "import runpy, sys; sys.path.append(sys.argv[1]); runpy.run_path(sys.argv[2], run_name='__main__')"
 
 
