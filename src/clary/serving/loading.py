@@ -31,7 +31,7 @@ def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
         toolkits.scikit_learn().model(folder)  # says what is missing
     is_torch_script = asked.toolkit == "pytorch" and not (folder / "config.json").exists()
     if script is None and not is_torch_script:
-        return model_handler(folder, asked)
+        return model_handler(folder, asked, model_dir=model_dir)
     return script_handler(script, folder, asked)
 
 
@@ -92,10 +92,10 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def model_handler(folder: Path, asked: Contract) -> ModelHandler:
+def model_handler(folder: Path, asked: Contract, *, model_dir: Path | None = None) -> ModelHandler:
     """The handler of a transformers model. Raises LoadFault."""
     task = _task(folder, asked)
-    predictor, report = predictor_of(folder, task, asked)
+    predictor, report = predictor_of(folder, task, asked, model_dir=model_dir)
     on_cpu = report["device"] == "cpu"
     return ModelHandler(
         predictor,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from clary.inference import Encoder, ModelFault
-from clary.serving import pipelines, tasks
+from clary.serving import calibration, pipelines, tasks
 from clary.serving.calls import Call, Predictor, Work
 from clary.serving.contract import Contract
 from clary.serving.encoder import EncoderPredictor
 from clary.serving.faults import LoadFault
 from clary.serving.feature_extraction import FeatureExtraction
+from clary.serving.generation import GenerationPredictor
 from clary.serving.question_answering import QuestionAnswering
 from clary.serving.reading import Reader
 from clary.serving.text_classification import TextClassification
@@ -21,12 +22,23 @@ from clary.serving.token_classification import TokenClassification
 from clary.serving.zero_shot import ZeroShot
 
 
-def predictor_of(folder: Path, task: str, asked: Contract) -> tuple[Predictor, dict[str, Any]]:
-    """What answers for a task, and the report of it. Raises LoadFault."""
+def predictor_of(
+    folder: Path, task: str, asked: Contract, *, model_dir: Path | None = None
+) -> tuple[Predictor, dict[str, Any]]:
+    """What answers for a task, and the report of it. `model_dir`: where files of the user's may lie beside the model.
+
+    Raises LoadFault.
+    """
     if task in tasks.ENCODER_TASKS and not asked.trust_remote_code:
-        encoder = _encoder(folder, task, asked)
+        encoder = _encoder(folder, task, asked, asked.precision)
         if _wins(encoder) or not pipelines.offers(task):
-            return _encoded(encoder, folder, task, asked), _report(encoder, task)
+            report = _report(encoder, task)
+            if asked.precision == "int8":
+                exact = _encoder(folder, task, asked, "fp32")
+                report["agreement"] = calibration.measured(
+                    exact, encoder, asked, (folder, model_dir or folder)
+                )
+            return _encoded(encoder, folder, task, asked), report
     made = pipelines.pipeline(
         folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code
     )
@@ -36,22 +48,29 @@ def predictor_of(folder: Path, task: str, asked: Contract) -> tuple[Predictor, d
         "device": made.device.type,
         "task": task,
     }
-    return pipelines.PipelinePredictor(made, task, truncate=asked.truncate), report
+    return pipeline_predictor(made, task, asked), report
 
 
-def _encoder(folder: Path, task: str, asked: Contract) -> Encoder:
+def pipeline_predictor(made: Any, task: str, asked: Contract) -> pipelines.PipelinePredictor:
+    """What a pipeline is called through."""
+    kind = GenerationPredictor if task == "text-generation" else pipelines.PipelinePredictor
+    return kind(made, task, truncate=asked.truncate)
+
+
+def _encoder(folder: Path, task: str, asked: Contract, precision: str) -> Encoder:
     configuration = tasks.configuration(folder)
     if "auto_map" in configuration and not asked.trust_remote_code:
         raise LoadFault("the model brings code of its own: HF_TRUST_REMOTE_CODE=true lets it run")
     try:
         return Encoder.load(
             folder,
-            precision=asked.precision,  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
             task=tasks.ENCODER_TASKS[task],  # type: ignore[arg-type]
             threads=1,
         )
     except ModelFault as error:
-        raise LoadFault(f"{error} (task {task}: HF_TASK sets another)") from error
+        setting = f"CLARY_PRECISION={precision}: " if "precision" in str(error) else ""
+        raise LoadFault(f"{setting}{error} (task {task}: HF_TASK sets another)") from error
 
 
 def _wins(encoder: Encoder) -> bool:
@@ -74,8 +93,9 @@ def _encoded(encoder: Encoder, folder: Path, task: str, asked: Contract) -> Enco
 
     @cache
     def otherwise() -> Predictor:
-        made = pipelines.pipeline(folder, task, precision=asked.precision, trust_remote_code=False)
-        return pipelines.PipelinePredictor(made, task, truncate=asked.truncate)
+        precision = "fp32" if asked.precision == "int8" else asked.precision
+        made = pipelines.pipeline(folder, task, precision=precision, trust_remote_code=False)
+        return pipeline_predictor(made, task, asked)
 
     return EncoderPredictor(reader, PLANS[task](reader, tasks.configuration(folder)), otherwise)
 

@@ -86,3 +86,30 @@ def assert_same(ours: Any, theirs: Any, *, within: float = 1e-4, where: str = "r
         assert abs(ours - theirs) <= within, f"{where}: {ours} and {theirs}"
     else:
         assert ours == theirs, f"{where}: {ours!r} and {theirs!r}"
+
+
+def save_gpt2(folder: Path, *, positions: int = 48) -> Path:
+    """A random GPT-2 with the words of the tests."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    reader = tokenizer_for("bert")
+    torch.manual_seed(1)
+    config = GPT2Config(
+        vocab_size=len(reader),
+        n_positions=positions,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        bos_token_id=2,
+        eos_token_id=3,
+        pad_token_id=0,
+    )
+    made = GPT2LMHeadModel(config)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.normal_(0, 0.4)
+    made.save_pretrained(folder)
+    reader.model_input_names = ["input_ids", "attention_mask"]
+    reader.save_pretrained(folder)
+    return folder

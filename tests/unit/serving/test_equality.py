@@ -210,3 +210,26 @@ def test_zero_shot_where_entailment_is_another_label(folders, labels):
         given = {"candidate_labels": ["film", "plot"], "multi_label": several}
         right = plain(theirs(TEXTS[0], **given))
         assert_same(asked(ours(folder, "zero-shot-classification"), TEXTS[0], given), right)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "minilm"])
+@pytest.mark.parametrize("given", [{}, {"top_k": 2}, {"targets": ["good", "bad"]}], ids=str)
+def test_fill_mask(folders, family, given):
+    if family == "electra":
+        pytest.skip("its masked model is another class with weights of its own")
+    folder = folders(family, "MaskedLM")
+    theirs = pipeline("fill-mask", folder)
+    for inputs in ("the film is [MASK]", ["a [MASK] film", "[MASK] and [MASK] 😀"]):
+        assert_same(asked(ours(folder, "fill-mask"), inputs, given), plain(theirs(inputs, **given)))
+
+
+@pytest.mark.parametrize("family", ["albert", "mpnet"])
+def test_architectures_that_only_transformers_runs(folders, family):
+    """They go through the pipeline itself, and text that is too long is cut all the same."""
+    folder = folders(family, "SequenceClassification")
+    handler = loaded(folder)
+    assert handler.report["way"] == "transformers' text-classification pipeline"
+    assert handler.batch == 1
+    theirs = pipeline("text-classification", folder, handler._predictor.made.tokenizer.model_max_length)
+    for inputs in (*TEXTS, TEXTS):
+        assert_same(asked(handler, inputs), plain(theirs(inputs, truncation=True)))
