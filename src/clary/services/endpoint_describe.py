@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +13,30 @@ from clary.store.base import Resource
 
 Document = Mapping[str, Any]
 
+# by generation and variant, what each instance does that does not answer yet
+Starting = Mapping[tuple[str, str], Sequence[str]]
+
+NOTHING: Starting = {}
 LONGEST_MESSAGE = 1024
 
 # what a generation that is built is doing, by the phase of its update
 PHASES = {"building": "Creating", "waiting": "Baking", "keeping": "ActivatingTraffic"}
 
 
-def describe(row: Resource) -> dict[str, Any]:
-    """The members of DescribeEndpointOutput that are known by now."""
+def describe(row: Resource, starting: Starting = NOTHING) -> dict[str, Any]:
+    """The members of DescribeEndpointOutput that are known by now.
+
+    `starting`: what those of its instances do that are on their way.
+    """
     state, present = row.state, current(row.state)
     shown = {
         **summary(row),
         "EndpointConfigName": present["config_name"],
-        "ProductionVariants": _variants(row, state["live"] or state["target"]),
+        "ProductionVariants": _variants(row, state["live"] or state["target"], starting),
         "DataCaptureConfig": _capture(row, present["config"].get("DataCaptureConfig")),
         "AsyncInferenceConfig": present["config"].get("AsyncInferenceConfig"),
         "LastDeploymentConfig": present["deployment"] or None,
-        "PendingDeploymentSummary": _pending(row),
+        "PendingDeploymentSummary": _pending(row, starting),
         "FailureReason": state["reason"][:LONGEST_MESSAGE] if state.get("reason") else None,
     }
     return {key: value for key, value in shown.items() if value is not None}
@@ -45,12 +53,12 @@ def summary(row: Resource) -> dict[str, Any]:
     }
 
 
-def _pending(row: Resource) -> dict[str, Any] | None:
+def _pending(row: Resource, starting: Starting) -> dict[str, Any] | None:
     """The generation that is to come, while it is on its way."""
     if row.status not in {"Creating", "Updating"} or row.state["target"] == row.state["live"]:
         return None
     generation = row.state["generations"][row.state["target"]]
-    variants = _variants(row, row.state["target"])
+    variants = _variants(row, row.state["target"], starting)
     for variant in variants:
         config = variant_of(generation, variant["VariantName"])
         if "InstanceType" in config:
@@ -62,9 +70,9 @@ def _pending(row: Resource) -> dict[str, Any] | None:
     }
 
 
-def _variants(row: Resource, key: str) -> list[dict[str, Any]]:
+def _variants(row: Resource, key: str, starting: Starting) -> list[dict[str, Any]]:
     generation = row.state["generations"][key]
-    return [_Variant(row, key, name).shown() for name in generation["variants"]]
+    return [_Variant(row, key, name, starting).shown() for name in generation["variants"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class _Variant:
     endpoint: Resource
     key: str
     name: str
+    starting: Starting
 
     @property
     def generation(self) -> Document:
@@ -124,9 +133,15 @@ class _Variant:
             return self._status("Deleting", "The instances end")
         if status not in {"Creating", "Updating", "RollingBack"}:
             return None
+        return self._status(self._move(), self._progress())
+
+    def _progress(self) -> str:
         wanted = self.generation["variants"][self.name]["count"]
-        message = f"{self.in_service} of {wanted} instances in service"
-        return self._status(self._move(), message)
+        if "ServerlessConfig" in variant_of(self.generation, self.name):
+            wanted = max(1, wanted)  # it is tried with one before it may have none
+        told = Counter(self.starting.get((self.key, self.name), ()))
+        parts = [f"{self.in_service} of {wanted} instance{'' if wanted == 1 else 's'} in service"]
+        return "; ".join([*parts, *(f"{count}: {message}" for message, count in told.items())])
 
     def _move(self) -> str:
         state = self.endpoint.state

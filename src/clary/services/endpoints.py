@@ -7,19 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from clary.domain.endpoints import beginning, current, deleting, generation_of, rescaled, updating
-from clary.domain.kinds import ENDPOINT, MODEL
+from clary.domain.kinds import ENDPOINT, ENDPOINT_INSTANCE, MODEL
 from clary.errors import ValidationException
 from clary.services import autoscaling_rules, deployment_rules, hosting
 from clary.services.endpoint_changes import next_generation, weights_and_counts
-from clary.services.endpoint_describe import describe, summary
+from clary.services.endpoint_describe import NOTHING, Starting, describe, summary
 from clary.services.hosting import ENDPOINT_CONFIGS, ENDPOINTS, MODELS
 from clary.services.operations import Context, operation
-from clary.store.base import Change, Resource
+from clary.store.base import Change, Page, Resource, Where
 
 Request = Mapping[str, Any]
 
 GENERATION_DIGITS = 8
+MOST_LOOKED_AT = 200  # instances, for what they do while an endpoint changes
 UPDATABLE = frozenset({"InService", "OutOfService", "UpdateRollbackFailed"})
+MOVING = frozenset({"Creating", "Updating", "RollingBack"})
 RESCALABLE = frozenset({"InService"})
 SETTLED = frozenset({"InService", "OutOfService", "UpdateRollbackFailed", "Failed"})
 FIXES = {
@@ -51,7 +53,8 @@ def create(context: Context, request: Request) -> Request:
 @operation("sagemaker", "DescribeEndpoint")
 def describe_endpoint(context: Context, request: Request) -> Request:
     """Status, variants with their weights and instances, what their model servers report, why it failed."""
-    return describe(hosting.find(context, ENDPOINTS, request["EndpointName"]))
+    row = hosting.find(context, ENDPOINTS, request["EndpointName"])
+    return describe(row, _starting(context, row) if row.status in MOVING else NOTHING)
 
 
 @operation("sagemaker", "ListEndpoints")
@@ -111,6 +114,17 @@ def _change(context: Context, request: Request, change: Change) -> Request:
         raise hosting.missing(context, ENDPOINTS, name)
     context.changed()
     return {"EndpointArn": row.arn}
+
+
+def _starting(context: Context, endpoint: Resource) -> Starting:
+    found: dict[tuple[str, str], list[str]] = {}
+    page = Page(sort="name", limit=MOST_LOOKED_AT)
+    rows, _ = context.store.list(ENDPOINT_INSTANCE.name, Where(name_prefix=f"{endpoint.name}."), page)
+    for row in rows:
+        if row.status == "InProgress" and row.state["secondary"] != "InService":
+            told = found.setdefault((row.spec["Generation"], row.spec["VariantName"]), [])
+            told.append(row.state["transitions"][-1]["StatusMessage"])
+    return found
 
 
 def _models(context: Context, config: Resource) -> Mapping[str, Request]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clary.domain.transitions import enter
 from clary.errors import ValidationException
 from clary.services import search, tags  # noqa: F401 - they register their operations
 from clary.services.operations import Context
@@ -92,12 +93,32 @@ def test_a_new_endpoint_is_creating_and_shows_what_is_to_come(context: Context) 
     (shown,) = found["ProductionVariants"]
     assert (shown["CurrentInstanceCount"], shown["DesiredInstanceCount"]) == (0, 1)
     (status,) = shown["VariantStatus"]
-    assert (status["Status"], status["StatusMessage"]) == ("Creating", "0 of 1 instances in service")
+    assert (status["Status"], status["StatusMessage"]) == ("Creating", "0 of 1 instance in service")
     pending = found["PendingDeploymentSummary"]
     assert pending["EndpointConfigName"] == "config-1"
     assert pending["ProductionVariants"][0]["InstanceType"] == "ml.m5.large"
     assert "FailureReason" not in found
     assert row(context).due is not None
+
+
+def add_instance(context: Context, name: str, secondary: str, message: str) -> None:
+    (generation,) = row(context).state["generations"]
+    spec = {"Generation": generation, "VariantName": "first"}
+    state = enter({}, secondary, message, at=1.0)
+    arn = f"arn:{name}"
+    context.store.create(Resource("endpoint-instance", name, arn, "InProgress", spec, state, 1.0, 1.0))
+
+
+def test_a_variant_tells_what_its_instances_do_until_they_answer(context: Context) -> None:
+    make_endpoint(context, config="config-2")
+    add_instance(context, "endpoint-1.0a", "Pending", "Waiting for memory")
+    add_instance(context, "endpoint-1.0b", "InService", "The program answers.")
+    add_instance(context, "endpoint-12.0c", "Downloading", "Downloading the model")
+    first, second = describe(context)["ProductionVariants"]
+    assert first["VariantStatus"][0]["StatusMessage"] == (
+        "0 of 2 instances in service; 1: Waiting for memory"
+    )
+    assert second["VariantStatus"][0]["StatusMessage"] == "0 of 1 instance in service"
 
 
 def test_an_endpoint_in_service_shows_weights_counts_and_images(context: Context) -> None:
@@ -208,6 +229,8 @@ def test_capture_and_asynchronous_configs_are_shown(context: Context) -> None:
 def test_a_serverless_variant_shows_its_concurrency_not_instances(context: Context) -> None:
     make_config(context, "config-3", serverless())
     make_endpoint(context, config="config-3")
+    (shown,) = describe(context)["ProductionVariants"]
+    assert shown["VariantStatus"][0]["StatusMessage"] == "0 of 1 instance in service"
     put_in_service(context)
     (shown,) = describe(context)["ProductionVariants"]
     assert shown["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
