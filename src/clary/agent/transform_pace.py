@@ -33,16 +33,15 @@ class Pace:
 
 def settle(transform: Transform, container: Mapping[str, Any]) -> Pace:
     """`container` is its answer to GET /execution-parameters; what makes no sense in it counts as not said."""
-    mib = transform.max_payload_mib
+    mib, concurrent = transform.max_payload_mib, transform.max_concurrent
+    wanted_mib = _whole(container.get("MaxPayloadInMB"), most=MOST_MIB)
+    wanted_concurrent = _whole(container.get("MaxConcurrentTransforms"), most=MOST_MIB) or 1
     if mib is None:
-        wanted = _whole(container.get("MaxPayloadInMB"), most=MOST_MIB)
-        streams = wanted == 0 and may_stream(transform)
-        mib = 0 if streams else wanted or DEFAULT_MIB
-    concurrent = transform.max_concurrent
-    if not concurrent:
-        # one request alone may be as large as it likes
-        fitting = max(1, MOST_MIB // mib) if mib else MOST_MIB
-        concurrent = min(_whole(container.get("MaxConcurrentTransforms"), most=10_000) or 1, fitting)
+        streams = wanted_mib == 0 and may_stream(transform)
+        # what the container can do at most, of both, may be more than goes together
+        most = max(1, MOST_MIB // (concurrent or wanted_concurrent))
+        mib = 0 if streams else min(wanted_mib or DEFAULT_MIB, most)
+    concurrent = concurrent or min(wanted_concurrent, MOST_MIB // max(mib, 1))
     return Pace(concurrent, mib * MIB, _is_single(transform, container.get("BatchStrategy")))
 
 

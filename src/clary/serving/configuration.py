@@ -9,6 +9,7 @@ from pathlib import Path
 TIMEOUT = "SAGEMAKER_MODEL_SERVER_TIMEOUT"
 QUEUE = "CLARY_QUEUE"
 _MB = 1 << 20
+_MOST_MB = 10_000
 
 
 class BadVariable(Exception):
@@ -38,6 +39,7 @@ def configuration(environment: Mapping[str, str]) -> Configuration:
     """Raises BadVariable."""
     default = Configuration()
     read = _Reader(environment)
+    model_dir = Path(read.text("CLARY_MODEL_DIR", str(default.model_dir)))
     return Configuration(
         host=read.text("SAGEMAKER_BIND_TO_HOST", default.host),
         port=int(read.number("SAGEMAKER_BIND_TO_PORT", default.port, least=0, most=65_535)),
@@ -45,11 +47,11 @@ def configuration(environment: Mapping[str, str]) -> Configuration:
             read.number("SAGEMAKER_MODEL_SERVER_WORKERS", read.number("CLARY_CPUS", 1), most=1000, whole=True)
         ),
         timeout_s=read.number(TIMEOUT, default.timeout_s, least=0.001, most=86_400),
-        max_body=int(read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", default.max_body / _MB, most=10_000) * _MB),
+        max_body=int((payload_mb or _MOST_MB) * _MB),
         queue=int(read.number(QUEUE, default.queue, least=0, most=1_000_000, whole=True)),
-        model_dir=Path(read.text("CLARY_MODEL_DIR", str(default.model_dir))),
+        model_dir=model_dir,
         multi_model=read.text("SAGEMAKER_MULTI_MODEL", "false").lower() in ("true", "1", "yes"),
-        models_dir=Path(read.text("CLARY_MODELS_DIR", str(default.models_dir))),
+        models_dir=Path(read.text("CLARY_MODELS_DIR", str(model_dir.parent / "models"))),
         models_loaded=int(read.number("CLARY_MODELS_LOADED", default.models_loaded, most=10_000, whole=True)),
     )
 
