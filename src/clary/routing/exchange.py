@@ -186,11 +186,19 @@ class _Hearing:
         parts, self._parts = self._parts, []
         return parts
 
+    def on_message_begin(self) -> None:
+        if self.is_complete:  # an answer to nothing: it is none of ours, and neither is what follows
+            self.may_go_on = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.is_complete:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]},{text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
+        if self.is_complete:
+            return
         self.status = self._parser.get_status_code()
         if self.status < 200:  # a "100 Continue", which nobody waits for
             self.headers = {}
@@ -200,10 +208,11 @@ class _Hearing:
         self.has_head = True
 
     def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
+        if not self.is_complete:
+            self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        if self.has_head:
+        if self.has_head and not self.is_complete:
             self.is_complete = True
             self.may_go_on = self._parser.should_keep_alive()
 
