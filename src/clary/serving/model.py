@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from clary.serving import content, responses
-from clary.serving.calls import Answer, Call, Predictor, call_of
+from clary.serving.calls import Answer, Predictor, call_of
 from clary.serving.handler import Request, Response
 
 
@@ -17,6 +19,7 @@ class Asked:
         lines = content.media_type(request.content_type) == content.LINES
         self.accept = content.wanted(request.accept, default=content.LINES if lines else accept)
         document = content.decoded(request.body, request.content_type, readable=readable)
+        document = document.tolist() if isinstance(document, np.ndarray) else document
         self.calls = [call_of(record) for record in document] if lines else [call_of(document)]
         self.lines = lines
 
@@ -78,11 +81,3 @@ def _response(asked: Asked, results: Sequence[Answer | Exception]) -> Response:
         return responses.of_answers(cast(list[Answer], results), asked.accept, lines=asked.lines)
     except Exception as error:  # noqa: BLE001 - an answer without a form in the type asked for
         return responses.of_fault(error)
-
-
-def one_call(predictor: Predictor, inputs: Any, **parameters: Any) -> Any:
-    """As a pipeline is called. Raises what went wrong."""
-    (result,) = predictor.several([Call(inputs, parameters)])
-    if isinstance(result, Exception):
-        raise result
-    return result.value

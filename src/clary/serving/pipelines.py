@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ TRUNCATION: dict[
     "feature-extraction": {"truncation": True},
     "fill-mask": {"tokenizer_kwargs": {"truncation": True}},
 }
+OPEN = {  # tasks whose pipelines take any parameter and pass over those that they do not know
+    "zero-shot-classification": {"candidate_labels", "hypothesis_template", "multi_label"},
+    "feature-extraction": {"truncation", "tokenize_kwargs", "return_tensors"},
+    "text-classification": {"top_k", "function_to_apply", "return_all_scores"},
+}
+USUAL = {"batch_size", "num_workers"}
 CUT_BY_THEMSELVES = ("token-classification", "zero-shot-classification")
 MISTAKES = (ValueError, TypeError, LookupError)  # how pipelines refuse what they are given
 
@@ -118,6 +125,7 @@ class PipelinePredictor:
     def _fitted(self, call: Call) -> tuple[dict[str, Any], str | None]:
         """The parameters, with what cuts texts that are too long; and a note of it. Raises RequestFault."""
         given = dict(call.parameters)
+        self._check(given)
         asked = "truncation" in given or "tokenizer_kwargs" in given or "tokenize_kwargs" in given
         if asked or self.task not in (*TRUNCATION, *CUT_BY_THEMSELVES):
             return given, None
@@ -130,6 +138,15 @@ class PipelinePredictor:
         if over:
             given |= TRUNCATION.get(self.task, {})
         return given, reading.note(len(over), len(texts), limit)
+
+    def _check(self, given: Mapping[str, Any]) -> None:
+        """Raises RequestFault for a parameter that would be passed over."""
+        if (known := OPEN.get(self.task)) is None:
+            return
+        if self.task == "text-classification":  # its other parameters are the tokenizer's
+            known = known | set(inspect.signature(type(self.made.tokenizer).__call__).parameters)
+        if unknown := sorted(set(given) - known - USUAL):
+            raise RequestFault(f"parameters.{unknown[0]}: {self.task} has no such parameter")
 
     def _length(self, text: Any) -> int:
         both = (text.get("text", ""), text.get("text_pair")) if isinstance(text, dict) else (text, None)

@@ -88,8 +88,8 @@ class Reader:
             )
             backend.no_padding()
             return backend.encode(*text)
-        except UnicodeEncodeError as error:
-            raise RequestFault(f"a text holds half of a character: {error.reason}") from error
+        except TypeError as error:  # texts are strings here: it is what they hold
+            raise RequestFault("a text holds half of a character (a lone surrogate)") from error
         except Exception as error:  # the tokenizer raises Exception itself for text that no cut makes fit
             if type(error) is not Exception and not isinstance(error, ValueError):
                 raise
