@@ -40,6 +40,8 @@ def configuration(environment: Mapping[str, str]) -> Configuration:
     default = Configuration()
     read = _Reader(environment)
     model_dir = Path(read.text("CLARY_MODEL_DIR", str(default.model_dir)))
+    # a transform job whose objects are one stream each says 0: any length
+    payload_mb = read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", default.max_body / _MB, least=0, most=_MOST_MB)
     return Configuration(
         host=read.text("SAGEMAKER_BIND_TO_HOST", default.host),
         port=int(read.number("SAGEMAKER_BIND_TO_PORT", default.port, least=0, most=65_535)),
