@@ -24,6 +24,13 @@ OPEN = {  # tasks whose pipelines take any parameter and pass over those that th
     "feature-extraction": {"truncation", "tokenize_kwargs", "return_tensors"},
     "text-classification": {"top_k", "function_to_apply", "return_all_scores"},
 }
+TEXT_MODELS = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "zero-shot-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "fill-mask": "AutoModelForMaskedLM",
+    "text-generation": "AutoModelForCausalLM",
+}
 USUAL = {"batch_size", "num_workers"}
 CUT_BY_THEMSELVES = ("token-classification", "zero-shot-classification")
 MISTAKES = (ValueError, TypeError, LookupError)  # how pipelines refuse what they are given
@@ -40,19 +47,39 @@ def pipeline(folder: Path, task: str, *, precision: str, trust_remote_code: bool
             f"CLARY_PRECISION={precision}: {task} with this model runs in fp32 or bf16 only; leave CLARY_PRECISION out"
         )
     named = "dtype" if int(transformers.__version__.partition(".")[0]) >= 5 else "torch_dtype"
+    how = {named: getattr(torch, dtype), "trust_remote_code": trust_remote_code}
     build: Any = transformers.pipeline
     try:
-        made = build(
-            task,
-            model=str(folder),
-            device="cuda" if torch.cuda.is_available() else "cpu",
-            trust_remote_code=trust_remote_code,
-            **{named: getattr(torch, dtype)},
-        )
+        whole = _whole_model(folder, task, how)
+        made = build(task, **whole, device="cuda" if torch.cuda.is_available() else "cpu", **how)
+    except LoadFault:
+        raise
     except Exception as error:  # broken folders end in exceptions of every kind
         raise LoadFault(_why_not(error, folder, task)) from error
     _limit(made)
     return made
+
+
+def _whole_model(folder: Path, task: str, how: Mapping[str, Any]) -> dict[str, Any]:
+    """Model and tokenizer of a text task. transformers makes up what is missing, and the answers would be noise."""
+    import transformers
+
+    if (kind := TEXT_MODELS.get(task)) is None:
+        return {"model": str(folder)}
+    trust = how["trust_remote_code"]
+    reader: Any = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust)
+    if len(reader) <= len(reader.all_special_tokens):
+        raise LoadFault(
+            "no tokenizer is saved beside the model (its vocabulary is empty); save it there with "
+            "tokenizer.save_pretrained(folder)"
+        )
+    model, report = getattr(transformers, kind).from_pretrained(str(folder), output_loading_info=True, **how)
+    if missing := sorted(report["missing_keys"]):
+        raise LoadFault(
+            f"the model has no weights for {', '.join(missing[:4])}: it was not trained for {task}; "
+            "HF_TASK sets another task"
+        )
+    return {"model": model, "tokenizer": reader}
 
 
 def offers(task: str) -> bool:
