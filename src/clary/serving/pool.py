@@ -20,6 +20,8 @@ from clary.serving.waiting import Asked, Line
 
 MOST_STILLBORN = 3
 """So many workers in a row that die before they are ready end it."""
+QUEUED_BYTES = 512 << 20
+"""Of bodies that wait, whatever their number; one may wait whatever its length."""
 _SHORT_LIFE_S = 1.0
 _PAUSE_S = 0.5
 
@@ -84,11 +86,17 @@ class Pool:
     def ask(self, asked: Asked) -> None:
         if self.failure is not None:
             asked.reply.answer(self.failure.response())
-        elif self._idle or len(self._line) < self._configuration.queue:
+        elif self._idle or self._has_room(asked):
             self._line.append(asked)
             self._share_out()
         else:
-            asked.reply.answer(_queue_full(len(self._line)))
+            asked.reply.answer(_queue_full(self._line))
+
+    def _has_room(self, asked: Asked) -> bool:
+        if not self._line:
+            return self._configuration.queue > 0
+        is_light = self._line.bytes + len(asked.request.body) <= QUEUED_BYTES
+        return is_light and len(self._line) < self._configuration.queue
 
     def check(self, now: float) -> None:
         """To be called several times a second: ends what takes too long."""
@@ -165,8 +173,8 @@ class Pool:
         self.report = news["report"]
         for _ in range(self._configuration.workers - len(self._members)):
             self._start_one()
-        how = "that share it" if news["shared"] else "each with its own"
-        _tell(f"the model is loaded, {self._configuration.workers} workers {how}")
+        how = "shared by" if news["shared"] else "once for each of"
+        _tell(f"the model is loaded, {how} {self._configuration.workers} worker(s)")
         self._on_change(self)
 
     def _start_one(self) -> None:
@@ -261,8 +269,11 @@ def _load_failure(member: Member, death: Death) -> Failure:
     return Failure("model", f"the process that loaded the model was {death}")
 
 
-def _queue_full(length: int) -> Response:
-    message = f"{length} requests wait already, as many as {QUEUE} allows: send this one later, or to another instance"
+def _queue_full(line: Line) -> Response:
+    message = (
+        f"{len(line)} requests of {line.bytes >> 20} MB wait already, as many as {QUEUE} allows (and at most "
+        f"{QUEUED_BYTES >> 20} MB): send this one later, or to another instance"
+    )
     return turned_away("queue", "QueueFull", message)
 
 

@@ -56,9 +56,10 @@ class Asked:
 
 
 class Line:
-    """First come, first served."""
+    """First come, first served. `bytes`: of all bodies that wait."""
 
     def __init__(self) -> None:
+        self.bytes = 0
         self._line: OrderedDict[int, Asked] = OrderedDict()
 
     def __len__(self) -> int:
@@ -66,6 +67,7 @@ class Line:
 
     def append(self, asked: Asked) -> None:
         self._line[id(asked)] = asked
+        self.bytes += len(asked.request.body)
         asked.forget = lambda: self._remove(asked)
 
     def put_back(self, again: Iterable[Asked]) -> None:
@@ -78,11 +80,11 @@ class Line:
         """What one worker gets at once: up to `most` requests, but one alone where it must be."""
         taken: list[Asked] = []
         while self._line and len(taken) < most:
-            key, asked = next(iter(self._line.items()))
+            asked = next(iter(self._line.values()))
             must_be_alone = asked.alone or asked.streams
             if must_be_alone and taken:
                 break
-            del self._line[key]
+            self._remove(asked)
             taken.append(asked)
             if must_be_alone:
                 break
@@ -98,7 +100,9 @@ class Line:
     def take_all(self) -> list[Asked]:
         all_of_them = list(self._line.values())
         self._line.clear()
+        self.bytes = 0
         return all_of_them
 
     def _remove(self, asked: Asked) -> None:
-        self._line.pop(id(asked), None)
+        if self._line.pop(id(asked), None) is not None:
+            self.bytes -= len(asked.request.body)

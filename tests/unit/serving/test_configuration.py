@@ -38,6 +38,10 @@ def test_every_variable_is_read() -> None:
     )
 
 
+def test_many_models_lie_beside_the_one() -> None:
+    assert configuration({"CLARY_MODEL_DIR": "/a/model"}).models_dir == Path("/a/models")
+
+
 def test_workers_are_as_many_as_cpus_unless_told() -> None:
     assert configuration({"CLARY_CPUS": "4"}).workers == 4
     assert configuration({"CLARY_CPUS": "4", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}).workers == 1

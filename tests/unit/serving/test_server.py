@@ -152,7 +152,7 @@ def test_more_than_the_queue_takes_is_refused_with_its_length(server: Server) ->
     for answer in refused:
         assert answer.headers["x-clary-refused"] == "queue"
         assert said(answer.body) == said(refused[0].body)
-        assert "2 requests wait" in said(answer.body)["message"]
+        assert "2 requests of 0 MB wait" in said(answer.body)["message"]
         assert "CLARY_QUEUE" in said(answer.body)["message"]
     assert [answer.body for answer in answers if answer.status == 200] == [
         str(number).encode() for number, answer in enumerate(answers) if answer.status == 200
