@@ -11,7 +11,7 @@ UNTOLD = frozenset({*KNOWN, "device", "workers", "agreement", "advice"})
 
 
 def told(report: Mapping[str, Any]) -> str:
-    """Such as "padding-free, text-classification, int8, on cpu, 2 workers: 99.4 % of 500 labels as in fp32".
+    """Such as "padding-free, text-classification, int8, on cpu, 2 workers: 99.4 % of 500 answers as in fp32".
 
     `report` is the JSON that the server answered /ping with; of what is not known here, `name value` is told.
     """
@@ -29,11 +29,15 @@ def told(report: Mapping[str, Any]) -> str:
     return f"{text}; {advice}" if _is_plain(advice) else text
 
 
-def _agreement(agreement: Any) -> str:
-    """How far a cheaper number format agrees with fp32: a sentence of the server's own, or its figures."""
-    if isinstance(agreement, Mapping):
-        return ", ".join(f"{name} {value}" for name, value in agreement.items() if _is_plain(value))
-    return str(agreement) if _is_plain(agreement) else ""
+def _agreement(found: Any) -> str:
+    """How far a cheaper number format agrees with fp32: the figures of Clary's model server, or another's own words."""
+    if not isinstance(found, Mapping):
+        return str(found) if _is_plain(found) else ""
+    figures = (found.get(name) for name in ("texts", "labels_equal", "largest_change"))
+    match tuple(figures):
+        case (int(texts), int() | float() as equal, int() | float() as change):
+            return f"{100 * equal:.1f} % of {texts} answers as in fp32, largest change {change:.2g}"
+    return ", ".join(f"{name} {value}" for name, value in found.items() if _is_plain(value))
 
 
 def _is_plain(value: Any) -> bool:

@@ -24,6 +24,10 @@ ENCODER = {
             {**ENCODER, "workers": 1, "agreement": "99.4 % of 500 labels as in fp32"},
             "padding-free, text-classification, int8, on cpu, 1 worker: 99.4 % of 500 labels as in fp32",
         ),
+        (
+            {"way": "padded", "agreement": {"texts": 500, "labels_equal": 0.994, "largest_change": 0.05123}},
+            "padded: 99.4 % of 500 answers as in fp32, largest change 0.051",
+        ),
         ({"way": "own", "agreement": {"labels": 0.994, "of": 500}}, "own: labels 0.994, of 500"),
         ({"way": "padded", "advice": "bf16 would be faster"}, "padded; bf16 would be faster"),
         ({"models": ["a", "b"], "workers": 3, "version": "1.2"}, "3 workers, version 1.2"),
