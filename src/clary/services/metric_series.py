@@ -23,7 +23,6 @@ JOB_NAMESPACES: Mapping[str, tuple[str, str]] = {
     "/aws/sagemaker/TrainingJobs": ("training-job", "TrainingJobName"),
     "/aws/sagemaker/ProcessingJobs": ("processing-job", "ProcessingJobName"),
     "/aws/sagemaker/TransformJobs": ("transform-job", "TransformJobName"),
-    "/aws/sagemaker/TransformJobs": ("transform-job", "TransformJobName"),
 }
 SERIES_KIND = "metric-series"
 KINDS: Mapping[str, str] = {
