@@ -58,7 +58,10 @@ def _compared(
         raise ValueError(
             "agreement: a model that answers questions needs pairs, the contexts of the questions"
         )
-    answered = ([each.outputs for each in encoder.answer(texts, pairs)] for encoder in (exact, fast))
+    stride = min(128, exact.max_length // 4)
+    answered = (
+        [each.outputs for each in encoder.answer(texts, pairs, stride=stride)] for encoder in (exact, fast)
+    )
     return _spans(*answered)
 
 
