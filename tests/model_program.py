@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, task: dict[str, Any]) -> None:
         if self.server.program.name in task["who"]:
-            self._answer(503, b'{"message": "the queue is full"}', X_Clary_Refused="queue")
+            self._answer(503, b'{"message": "ask later"}', X_Clary_Refused=task.get("why", "queue"))
         else:
             self._answer(200, b"taken")
 

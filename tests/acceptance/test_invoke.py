@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -110,3 +111,82 @@ def test_a_client_that_goes_frees_its_place(shared_server: ServerProcess, deploy
     next(iter(stream["Body"]))
     stream["Body"].close()
     assert talking.left.wait(10)
+
+
+def test_what_is_wrong_with_a_request_is_said_by_name(shared_server: ServerProcess, deploy: Deploy) -> None:
+    deploy("strict")
+    client = shared_server.client("sagemaker-runtime")
+
+    def ask(**more: Any) -> str:
+        error = refusal(lambda: client.invoke_endpoint(EndpointName="strict", Body=b"x", **more))["Error"]
+        assert error["Code"] == "ValidationError"
+        return str(error["Message"])
+
+    assert "at 'customAttributes' failed" in ask(CustomAttributes="x" * 1025)
+    assert "at 'targetModel' failed" in ask(TargetModel="x" * 1025)
+    assert "no variant Other; the endpoint has AllTraffic" in ask(TargetVariant="Other")
+    attributes = "a,b;c=" + "x" * 1018
+    assert (
+        client.invoke_endpoint(EndpointName="strict", Body=b"x", CustomAttributes=attributes)["Body"].read()
+        == b"x"
+    )
+
+
+def test_what_was_asked_is_measured_and_captured(shared_server: ServerProcess, deploy: Deploy) -> None:
+    s3, watch = shared_server.client("s3"), shared_server.client("cloudwatch")
+    s3.create_bucket(Bucket="captured")
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": "s3://captured/to",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
+    }
+    deploy("watched", config={"DataCaptureConfig": capture})
+    client = shared_server.client("sagemaker-runtime")
+    begun = time.time()
+    for number in range(20):
+        body = f"{number},x".encode()
+        client.invoke_endpoint(
+            EndpointName="watched", Body=body, ContentType="text/csv", InferenceId=f"i-{number}"
+        )
+    body = json.dumps({"do": "status", "status": 400})
+    refusal(lambda: client.invoke_endpoint(EndpointName="watched", Body=body))
+
+    def statistic(metric: str, name: str) -> float:
+        points = watch.get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[
+                {"Name": "EndpointName", "Value": "watched"},
+                {"Name": "VariantName", "Value": "AllTraffic"},
+            ],
+            StartTime=begun - 60,
+            EndTime=begun + 120,
+            Period=3600,
+            Statistics=[name],
+        )["Datapoints"]
+        return float(sum(point[name] for point in points))
+
+    deadline = time.monotonic() + 60
+    while statistic("Invocations", "Sum") < 21 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert statistic("Invocations", "Sum") == 21
+    assert statistic("Invocation4XXErrors", "Sum") == 1
+    assert 0 < statistic("ModelLatency", "Minimum") <= statistic("ModelLatency", "Maximum") < 60e6
+    assert statistic("ModelLatency", "SampleCount") == 21
+
+    lines: list[Any] = []
+    while len(lines) < 21 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="captured").get("Contents", [])]
+        texts = [s3.get_object(Bucket="captured", Key=key)["Body"].read() for key in keys]
+        lines = [json.loads(line) for text in texts for line in text.splitlines()]
+    assert all(key.startswith("to/watched/AllTraffic/20") for key in keys)
+    seen = {
+        line["eventMetadata"].get("inferenceId"): line["captureData"]["endpointOutput"]["data"]
+        for line in lines
+    }
+    assert {name: text for name, text in seen.items() if name} == {
+        f"i-{number}": f"{number},x" for number in range(20)
+    }

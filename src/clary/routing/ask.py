@@ -8,6 +8,9 @@ from typing import Literal
 
 from clary.wire.http import Hangup
 
+REFUSED = "x-clary-refused"
+"""A header with which an instance says that it did not begin the request, and why."""
+
 WhyNot = Literal[
     "timeout", "died", "refused", "throttled", "not ready", "no variant", "too large", "gone", "left"
 ]

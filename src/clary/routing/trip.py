@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from clary.domain.endpoints import Instance, Route, routes
-from clary.routing.ask import Answer, Ask, NoAnswer, WhyNot
+from clary.routing.ask import REFUSED, Answer, Ask, NoAnswer, WhyNot
 from clary.routing.capture import Capture, Captured, Side, capture_config
 from clary.routing.choice import choose_route, is_random, is_serverless, sleeps
 from clary.routing.connections import Connections, NotBegun
@@ -20,7 +20,6 @@ from clary.store.base import Resource
 from clary.wire.http import Hangup
 
 PATH = "/invocations"
-REFUSED = "x-clary-refused"  # the instance says that it did not begin the request, and why
 STREAM = {"X-Clary-Stream": "true"}
 
 WAKE_S = 180.0  # until a variant that sleeps must have an instance

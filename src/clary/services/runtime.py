@@ -6,10 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clary.domain.kinds import ENDPOINT
-from clary.errors import ClientFault, Fault
-from clary.routing.ask import Answer, Ask, NoAnswer
+from clary.errors import Fault
+from clary.routing.ask import REFUSED, Answer, Ask, NoAnswer
 from clary.services.operations import Context, Reply, operation
-from clary.services.runtime_faults import RuntimeValidationError, fault_of, model_fault, stream_fault
+from clary.services.runtime_faults import (
+    RuntimeValidationError,
+    fault_of,
+    model_fault,
+    refusal_fault,
+    stream_fault,
+)
 from clary.store.base import Resource
 
 # Members of a request that go to the model's server, by the header in which they do. No other header does.
@@ -150,14 +156,8 @@ def _fault(context: Context, name: str, answer: Answer) -> Fault:
     body = answer.body
     if not isinstance(body, bytes):
         body = b"".join(body)
-    refusal = answer.headers.get("x-clary-refused")
-    if answer.status == 503 and refusal is not None:
-        text = body.decode("utf-8", "replace")
-        return ClientFault(
-            f"The model server of endpoint {name} did not take the request ({refusal}): {text}",
-            code="ServiceUnavailable",
-            status=503,
-        )
+    if answer.status == 503 and REFUSED in answer.headers:
+        return refusal_fault(answer, body, name)
     return model_fault(answer, body, context.account, name)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from clary.domain.names import Account
 from clary.errors import ClientFault, Fault
-from clary.routing.ask import Answer, NoAnswer
+from clary.routing.ask import REFUSED, Answer, NoAnswer
 
+LOADING = "loading"  # of several models, the one asked for
 LONGEST_QUOTE = 1500  # characters of a model's own words: a message has at most 2,048
 
 
@@ -33,6 +35,15 @@ def model_fault(answer: Answer, body: bytes, account: Account, endpoint: str) ->
         status=answer.status,
         original=text,
     )
+
+
+def refusal_fault(answer: Answer, body: bytes, endpoint: str) -> Fault:
+    """The model's server turned the request away before it did anything for it."""
+    why = answer.headers[REFUSED]
+    message = f"The model server of endpoint {endpoint} did not take the request ({why}): {_words(body)}"
+    if why == LOADING:
+        return ClientFault(message, code="ModelNotReadyException", status=429)
+    return ClientFault(message, code="ServiceUnavailable", status=503)
 
 
 def fault_of(error: NoAnswer, account: Account, endpoint: str) -> Fault:
@@ -92,6 +103,16 @@ def _model_error(
         f"{message} See the log group {group} in account {account.id} for more information.",
         extra={"OriginalStatusCode": str(status), "OriginalMessage": original, "LogStreamArn": stream},
     )
+
+
+def _words(body: bytes) -> str:
+    """What an error document says to people."""
+    text = body.decode("utf-8", "replace")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return _quote(text)
+    return _quote(str(document["message"]) if isinstance(document, dict) and "message" in document else text)
 
 
 def _quote(text: str) -> str:

@@ -140,7 +140,9 @@ def test_no_answer_in_time_and_none_at_all(context: Context) -> None:
 def test_a_model_server_that_is_full(context: Context) -> None:
     fault = refused(context, {"do": "refuse", "who": ["one"]})
     assert (fault.code, fault.status) == ("ServiceUnavailable", 503)
-    assert "queue" in fault.message and "the queue is full" in fault.message
+    assert fault.message == "The model server of endpoint Shop did not take the request (queue): ask later"
+    loading = refused(context, {"do": "refuse", "who": ["one"], "why": "loading"})
+    assert (loading.code, loading.status) == ("ModelNotReadyException", 429)
 
 
 @pytest.mark.usefixtures("endpoint")
