@@ -18,6 +18,7 @@ from clary.serving.waiting import Asked
 TARGET = "x-amzn-sagemaker-target-model"
 STREAM = "x-clary-stream"
 _TEXT = "text/plain; charset=utf-8"
+_PAYLOAD_MB = 6
 
 
 class HttpReply:
@@ -113,8 +114,8 @@ class Front:
             _send(exchange, turned_away("loading", "Loading", "the model is being loaded"))
 
     def _execution_parameters(self) -> Mapping[str, Any]:
-        """What a transform job asks: enough at once that no worker waits."""
-        most = self._configuration.max_body >> 20
+        """What a transform job asks: enough at once that no worker waits, and SageMaker's own default of a payload."""
+        most = min(self._configuration.max_body >> 20, _PAYLOAD_MB)
         concurrency = 2 * self._configuration.workers
         return {
             "MaxConcurrentTransforms": concurrency,

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -334,7 +334,7 @@ def test_execution_parameters_for_transform_jobs(server: Server) -> None:
     assert said(server.get("/execution-parameters").body) == {
         "MaxConcurrentTransforms": 2,
         "BatchStrategy": "SINGLE_RECORD",
-        "MaxPayloadInMB": 100,
+        "MaxPayloadInMB": 6,
     }
 
 
@@ -404,13 +404,14 @@ def test_a_client_that_takes_nothing_does_not_hold_a_worker_for_ever(server: Ser
 
 
 @configured(SAGEMAKER_MODEL_SERVER_WORKERS=2)
-def test_sigterm_finishes_what_is_in_work(server: Server) -> None:
+@pytest.mark.parametrize("end", [os.kill, os.killpg])
+def test_sigterm_finishes_what_is_in_work(server: Server, end: Callable[[int, int], None]) -> None:
     server.wait_until_ready(2)
     gate, held = server.begin("gate")
     idle = server.connect()
     idle.request("GET", "/ping")
     idle.getresponse().read()
-    server.process.terminate()
+    end(server.process.pid, signal.SIGTERM)
 
     def refuses() -> bool:
         try:
