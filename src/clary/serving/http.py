@@ -19,6 +19,7 @@ _BUFFERED_BYTES = 1 << 20
 _LINGER_S = 5.0
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSAFE = re.compile(r"[\r\n\0]")
+_OWN_HEADERS = {"content-type", "content-length", "transfer-encoding", "connection"}
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -121,8 +122,9 @@ class Exchange:
     ) -> bytes:
         connection = {} if self._connection.stays_open(self.head) else {"Connection": "close"}
         lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}"]
-        all_headers = {"Content-Type": content_type, **headers, **framing, **connection}
-        lines += [f"{name}: {_UNSAFE.sub(' ', value)}" for name, value in all_headers.items()]
+        own = {"Content-Type": content_type, **framing, **connection}
+        theirs = {name: value for name, value in headers.items() if _is_for_handlers(name)}
+        lines += [f"{name}: {_UNSAFE.sub(' ', value)}" for name, value in (theirs | own).items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
@@ -294,6 +296,10 @@ class Connection(asyncio.Protocol):
         said = refusal(status, kind, message)
         self._exchange = Exchange(self, head, b"")
         self._exchange.answer(said.status, said.content_type, said.headers, said.body)
+
+
+def _is_for_handlers(name: str) -> bool:
+    return name.lower() not in _OWN_HEADERS and _NAME.fullmatch(name) is not None
 
 
 def _chunk_size(line: bytes) -> int:

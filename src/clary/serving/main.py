@@ -16,13 +16,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 
 from clary.serving.configuration import BadVariable, Configuration, configuration
+from clary.serving.early import prepare
 from clary.serving.fetching import fetch
 from clary.serving.forker import Forker
 from clary.serving.front import Front
@@ -40,13 +38,6 @@ _NO_LOADING_THREADS = {"HF_DEACTIVATE_ASYNC_LOAD": "1"}
 
 def main() -> None:
     sys.exit(run(Loading(load=load, prepare=prepare, fetch=fetch)))
-
-
-def prepare(folder: Path, environment: Mapping[str, str]) -> None:
-    """Where several processes will load models, each starts with the imports done."""
-    is_multi_model = environment.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true"
-    if is_multi_model or (folder / "code").is_dir():
-        import_module("clary.serving.loading")
 
 
 def run(loading: Loading) -> int:
@@ -85,8 +76,7 @@ def _fork_nursery(loading: Loading, told: Configuration) -> tuple[socket.socket,
 
 def _be_nursery(control: socket.socket, loading: Loading, told: Configuration) -> int:
     folder = told.models_dir if told.multi_model else told.model_dir
-    with suppress(Exception):  # what is missing or broken is told by whoever loads
-        loading.prepare(folder, os.environ)
+    loading.prepare(folder, os.environ)
     Template(control, loader(loading)).run()
     return 0
 

@@ -132,10 +132,13 @@ def test_what_cannot_be_read_is_refused_and_the_connection_closed(request_: byte
 
 def test_nothing_that_a_handler_says_can_make_a_second_header() -> None:
     def serve(exchange: Exchange) -> None:
-        exchange.answer(200, "text/plain", {"X-Note": "a\r\nX-Evil: b"}, b"")
+        headers = {"X-Note": "a\r\nX-Evil: b", "X-Bad: c\r\nX-Worse": "d", "content-length": "7"}
+        exchange.answer(200, "text/plain", headers, b"")
 
     answer = talk(b"GET / HTTP/1.0\r\n\r\n", serve=serve)
     assert b"X-Note: a  X-Evil: b\r\n" in answer
+    assert b"Worse" not in answer
+    assert b"7" not in answer
 
 
 def test_a_client_that_goes_is_told_of_once() -> None:
