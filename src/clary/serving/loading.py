@@ -18,7 +18,10 @@ from clary.serving.predictors import predictor_of
 from clary.serving.scripted import ScriptHandler
 from clary.serving.toolkits import Toolkit
 
-BATCH = 32  # requests that one call may take, where batches win
+BATCHES = {
+    "cpu": 8,
+    "cuda": 32,
+}  # requests that one call may take, where batches win; more win little on a CPU
 
 
 def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
@@ -100,7 +103,7 @@ def model_handler(folder: Path, asked: Contract, *, model_dir: Path | None = Non
     return ModelHandler(
         predictor,
         shared=on_cpu,
-        batch=BATCH if isinstance(predictor, EncoderPredictor) else 1,
+        batch=BATCHES[report["device"]] if isinstance(predictor, EncoderPredictor) else 1,
         report=report,
         readable=tasks.readable(task),
         accept=asked.accept,
