@@ -83,12 +83,7 @@ def bring_source(s3: S3, source: Source, plan: Plan, *, folder: Path, whose: str
     Raises ClientFault for what cannot be found or placed, Interrupted, and what `S3.get` raises.
     """
     _make(folder, whose)
-    bring(s3, find(s3, source, plan, whose), folder, whose)
-
-
-def find(s3: S3, source: Source, plan: Plan, whose: str) -> Sequence[Item]:
-    """This host's share of the source's objects. Raises as `bring_source`."""
-    return _share(_find(s3, source, whose), source, plan)
+    bring(s3, share(find(s3, source, whose), source, plan), folder, whose)
 
 
 def bring(s3: S3, items: Sequence[Item], folder: Path, whose: str) -> None:
@@ -115,7 +110,8 @@ def relative_path(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def _find(s3: S3, source: Source, whose: str) -> list[Item]:
+def find(s3: S3, source: Source, whose: str) -> list[Item]:
+    """All objects of the source, by their keys or in the order of the manifest. Raises as `bring_source`."""
     if source.s3_data_type == "ManifestFile":
         return _read_manifest(s3, source, whose)
     place = parse_uri(source.s3_uri)
@@ -148,8 +144,8 @@ def _read_manifest(s3: S3, source: Source, whose: str) -> list[Item]:
     return [Item(Location(base.bucket, base.key + name), name) for name in names]
 
 
-def _share(items: list[Item], source: Source, plan: Plan) -> list[Item]:
-    """ShardedByS3Key gives each host about its part of the objects."""
+def share(items: list[Item], source: Source, plan: Plan) -> list[Item]:
+    """This host's: with ShardedByS3Key, each has about its part of the objects."""
     if source.distribution != "ShardedByS3Key" or len(plan.hosts) < 2:
         return items
     hosts = list(plan.hosts)

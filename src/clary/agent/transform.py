@@ -12,11 +12,12 @@ from typing import Any
 from clary.agent.contract import Input, Outcome, Plan
 from clary.agent.contract import Transform as Wanted
 from clary.agent.faults import ClientFault, Interrupted, clip
+from clary.agent.health import PATIENCE_S
 from clary.agent.model_server import ModelServer
 from clary.agent.places import Places
 from clary.agent.run import Ended
 from clary.agent.s3 import S3, parse_uri
-from clary.agent.stage import Item, find
+from clary.agent.stage import Item, find, share
 from clary.agent.story import Story
 from clary.agent.toolkit import Program, Step
 from clary.agent.transform_ask import Asker
@@ -58,7 +59,9 @@ class Transform:
         self._story = story
         self._s3 = s3
         self._tell = tell
-        self._server = ModelServer(plan, places, self._answering, patience_s=self._wanted.timeout_s)
+        # a server of one thread answers no ping while it works on a request
+        patience_s = max(PATIENCE_S, self._wanted.timeout_s)
+        self._server = ModelServer(plan, places, self._answering, patience_s=patience_s)
         self._items: Sequence[Item] = ()
         self._asker = Asker(
             self._server.address,
@@ -92,8 +95,10 @@ class Transform:
         source = Input(
             "the transform job", self._wanted.input_s3_uri, "", self._wanted.s3_data_type, "ShardedByS3Key"
         )
-        found = find(s3, source, self._plan, "TransformInput")
-        self._items = [item for item in found if not item.path.endswith("/")]
+        found = find(s3, source, "TransformInput")
+        self._items = share(
+            _apart([item for item in found if not item.path.endswith("/")]), source, self._plan
+        )
         return self._server.stage(s3)
 
     def start(self) -> None:
@@ -167,6 +172,19 @@ class Transform:
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
         shutil.rmtree(self._places.folder / FOLDER, ignore_errors=True)
+
+
+def _apart(items: Sequence[Item]) -> list[Item]:
+    """Each object once. Raises ClientFault where two would have one output."""
+    places: dict[str, Item] = {}
+    for item in items:
+        other = places.setdefault(item.path, item)
+        if other.place != item.place:
+            raise ClientFault(
+                f"{other.place} and {item.place} of TransformInput would have one output, {item.path}.out: end the "
+                "prefix with a slash, or rename one of them."
+            )
+    return list(places.values())
 
 
 def _headers(wanted: Wanted) -> Mapping[str, str]:

@@ -268,3 +268,26 @@ def test_nothing_to_transform_is_told_before_the_server_starts(job: Any) -> None
     outcome = job.run(plan(job))
     assert 'No S3 objects found under S3 URL "s3://bucket/in/"' in outcome.reason
     assert not (job.folder / "log/algo-1.log").exists()
+
+
+def test_two_objects_with_one_output_are_told_apart(job: Any) -> None:
+    job.s3.bucket.update({"in-1": b"1\n", "in/in-1": b"2\n"})
+    outcome = job.run(plan(job, input_s3_uri="s3://bucket/in"))
+    assert outcome.reason.startswith(
+        "ClientError: s3://bucket/in-1 and s3://bucket/in/in-1 of TransformInput would"
+    )
+
+
+def test_an_object_named_twice_is_transformed_once(job: Any) -> None:
+    job.s3.bucket.update(
+        {"in/a": b"1\n", "list": json.dumps([{"prefix": "s3://bucket/in/"}, "a", "a"]).encode()}
+    )
+    job.run(plan(job, input_s3_uri="s3://bucket/list", s3_data_type="ManifestFile"))
+    assert outputs(job) == {"a.out": b"2.0\n"}
+    assert any("1 of 1 object transformed" in line for line in job.log())
+
+
+def test_one_object_is_its_own_prefix(job: Any) -> None:
+    job.s3.bucket["in/deep/a.csv"] = b"1\n"
+    assert job.run(plan(job, input_s3_uri="s3://bucket/in/deep/a.csv")).status == "Completed"
+    assert outputs(job) == {"a.csv.out": b"2.0\n"}
