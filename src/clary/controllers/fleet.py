@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from clary.agent import contract
 from clary.domain import jobs
+from clary.domain.async_inference import ASYNC_ENVIRONMENT
 from clary.domain.endpoints import variant_of
 from clary.domain.kinds import ENDPOINT_INSTANCE
 from clary.domain.names import Account
@@ -81,6 +82,7 @@ class Fleets:
             **_given(config, "ServerlessConfig"),
             **_given(config, "ContainerStartupHealthCheckTimeoutInSeconds", "StartupTimeoutInSeconds"),
             **_given(config, "ModelDataDownloadTimeoutInSeconds", "DownloadTimeoutInSeconds"),
+            **({"Environment": ASYNC_ENVIRONMENT} if "AsyncInferenceConfig" in wanted["config"] else {}),
         }
         name = f"{endpoint.name}.{self.new_id(8)}"
         row = jobs.beginning(

@@ -33,7 +33,7 @@ def serving_plan(instance: Resource, station: Station) -> Plan:
         instance_type=spec["InstanceType"],
         cpus=station.cpus,
         gpus=list(station.gpus),
-        environment=container.get("Environment", {}),
+        environment=_environment(spec.get("Environment", {}), container.get("Environment", {})),
         model=model_of(
             container,
             serve=station.serve,
@@ -44,6 +44,11 @@ def serving_plan(instance: Resource, station: Station) -> Plan:
         grace_s=GRACE_S,
         usage_period_s=station.usage_period_s,
     )
+
+
+def _environment(usual: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The model's variables, and the usual ones that it does not set: empty ones count as absent."""
+    return {**own, **{name: value for name, value in usual.items() if not own.get(name)}}
 
 
 def model_of(

@@ -19,6 +19,9 @@ DEFAULT_AT_ONCE = 4
 MOST_AT_ONCE = 100
 """Requests that one endpoint is asked at once, whatever its configuration allows: each holds a thread."""
 
+ASYNC_ENVIRONMENT = {"SAGEMAKER_MODEL_SERVER_TIMEOUT": "3600", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "1024"}
+"""What a model server must take to answer whatever may be asked; the model's own Environment wins."""
+
 MARK = "clary-invocation"
 """The metadata of an output or failure object that tells which request it answers."""
 
