@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,20 +31,33 @@ class Run:
     report: dict[str, Any]
 
 
-def run_program(name: str, home: Path, folder: Path, python: str = sys.executable) -> Run:
-    """Run tests/acceptance/clients/<name> REPORT FOLDER under `clary run`, with a `python` of your choice."""
+def run_program(
+    name: str,
+    home: Path,
+    folder: Path,
+    python: str = sys.executable,
+    *,
+    prepare: Callable[[], object] = lambda: None,
+) -> Run:
+    """Run tests/acceptance/clients/<name> REPORT FOLDER under `clary run`, with a `python` of your choice.
+
+    `prepare` is called once there is a FOLDER.
+    """
     report = folder / "report.json"
     clary_run = [sys.executable, "-m", "clary.cli.main", "run", "--home", str(home), "--"]
     # a profile that does not exist: `clary run` must not let it through
     environment = {**own_environment(folder), "AWS_PROFILE": "somebody-elses"}
-    return _run([*clary_run, python, str(CLIENTS / name), str(report), str(folder)], report, environment)
+    command = [*clary_run, python, str(CLIENTS / name), str(report), str(folder)]
+    return _run(command, report, environment, prepare=prepare)
 
 
-def run_v3_program(name: str, home: Path, folder: Path) -> Run:
+def run_v3_program(
+    name: str, home: Path, folder: Path, *, prepare: Callable[[], object] = lambda: None
+) -> Run:
     """The same in the environment with version 3 of the SDK; skips the test where there is none."""
     if not PYTHON_V3.exists():
         pytest.skip("make setup-dev makes the environment with version 3")
-    return run_program(name, home, folder, str(PYTHON_V3))
+    return run_program(name, home, folder, str(PYTHON_V3), prepare=prepare)
 
 
 def run_notebook(name: str, home: Path, folder: Path) -> Run:
@@ -53,8 +67,15 @@ def run_notebook(name: str, home: Path, folder: Path) -> Run:
     return _run(command, report, own_environment(folder))
 
 
-def _run(command: list[str], report: Path, environment: dict[str, str]) -> Run:
+def _run(
+    command: list[str],
+    report: Path,
+    environment: dict[str, str],
+    *,
+    prepare: Callable[[], object] = lambda: None,
+) -> Run:
     report.parent.mkdir()
+    prepare()
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,

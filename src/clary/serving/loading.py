@@ -40,7 +40,7 @@ def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
 
 def script_handler(script: Path | None, folder: Path, asked: Contract) -> Handler:
     """The handler of a script and of the toolkit that completes it. Raises LoadFault, and what the script raises."""
-    device = _device()
+    device = pipelines.device()
     context = Context(str(folder), 0 if device == "cuda" else None)
     nothing = user_code.Functions(None, None, None, None, None)
     functions = user_code.imported(script, script.parent, context) if script is not None else nothing
@@ -61,7 +61,8 @@ def script_handler(script: Path | None, folder: Path, asked: Contract) -> Handle
 def _toolkit(functions: user_code.Functions, folder: Path, asked: Contract) -> Toolkit:
     if asked.toolkit == "sklearn":
         return toolkits.scikit_learn()
-    if asked.toolkit == "pytorch" and not (folder / "config.json").exists():
+    has_own_model = functions.model_fn is not None or not (folder / "config.json").exists()
+    if asked.toolkit == "pytorch" and has_own_model:
         return toolkits.pytorch()
     known = asked.task or functions.model_fn is None
     task = _task(folder, asked) if known else ""
@@ -78,7 +79,7 @@ def _toolkit(functions: user_code.Functions, folder: Path, asked: Contract) -> T
 
 def _model(folder: Path, *, seen: bool, task: str, asked: Contract) -> Predictor:
     """A pipeline where the script sees it, and transformers has it; else what is fastest."""
-    if seen and not (task in tasks.ENCODER_TASKS and not pipelines.offers(task)):
+    if seen and pipelines.offers(task):
         return pipelines.pipeline(  # type: ignore[no-any-return]
             folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code
         )
@@ -87,12 +88,6 @@ def _model(folder: Path, *, seen: bool, task: str, asked: Contract) -> Predictor
 
 def _task(folder: Path, asked: Contract) -> str:
     return tasks.named(asked.task) if asked.task else tasks.of_model(folder)
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def model_handler(folder: Path, asked: Contract, *, model_dir: Path | None = None) -> ModelHandler:

@@ -91,7 +91,7 @@ class Clock:
         if target is None or seconds < SHORTEST_S or not caller.startswith(_ROOTS):
             self._real.sleep(seconds)
         else:
-            self._wait(target, seconds)
+            self.wait(target, seconds)
 
     def time(self) -> float:
         now: float = self._real.time()
@@ -99,7 +99,8 @@ class Clock:
             return Look(now)
         return now
 
-    def _wait(self, target: Target, seconds: float) -> None:
+    def wait(self, target: Target, seconds: float) -> None:
+        """Sleep that ends when the server of this target says that something changed."""
         told = self._told
         if told.target is not target:
             told.target, told.version = target, None

@@ -70,11 +70,16 @@ def _patch(module: Any) -> None:
         from . import endpoints
 
         endpoints.patch(module)
+    elif name == "botocore.waiter":
+        from . import answers
+
+        answers.patch(module)
     elif name.startswith("sagemaker"):
-        from . import clock, telemetry
+        from . import answers, clock, telemetry
 
         clock.patch(module)
         telemetry.patch(module)
+        answers.patch(module)
 
 
 def _wrap(loader: Any) -> None:
