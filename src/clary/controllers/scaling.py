@@ -93,7 +93,7 @@ class Scaling:
         assert target is not None, "checked when it was registered"
         endpoint = self.means.store.get(ENDPOINT.name, target.endpoint)
         if not _is_of(row, endpoint, target):
-            self._forget(target)
+            self._forget(row, target)
             return
         assert endpoint is not None
         state = dict(row.state)
@@ -204,13 +204,14 @@ class Scaling:
             self._end(target, activity, "Successful", message, now)
         return {key: value for key, value in state.items() if key != "activity"}
 
-    def _forget(self, target: Target) -> None:
-        """Of an endpoint that is gone."""
+    def _forget(self, row: Resource, target: Target) -> None:
+        """Of an endpoint that is gone; not what was registered for a new one of its name meanwhile."""
         store = self.means.store
+        if not store.delete(KIND, row.name, version=row.version):
+            return
         for kind in (SCALING_POLICY.name, SCALING_ACTIVITY.name):
             for head in store.heads(kind, Where(name_prefix=f"{target.row}.")):
                 store.delete(kind, head.name)
-        store.delete(KIND, target.row)
 
     # -- telling
 
