@@ -11,9 +11,10 @@ import json
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from clary.agent.faults import Interrupted, clip
 
@@ -40,6 +41,14 @@ class Refused(Exception):
 
 class NoAnswer(Exception):
     """There was none; the message says what happened instead."""
+
+
+class Unreadable(Exception):
+    """What was to be sent cannot be read. `fault` says why."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class Asker:
@@ -94,22 +103,27 @@ class Asker:
     def stream(self, source: BinaryIO, target: BinaryIO) -> None:
         """One request whose body and answer may have any length. Both files are gone through again at each try.
 
-        Raises as `ask`. The time limit is for every piece of the answer.
+        Raises as `ask`, and what reading `source` raises. The time limit is for every piece of the answer.
         """
 
         def once() -> bytes:
             source.seek(0)
             target.seek(0)
             target.truncate()
-            response = self._send("POST", "/invocations", source, self._timeout_s)
+            response = self._send("POST", "/invocations", cast(BinaryIO, _Body(source)), self._timeout_s)
             if not 200 <= response.status < 300:
-                return _accepted(response, response.read(_CHUNK))
+                body = response.read(_CHUNK)
+                self._close()  # there may be more of it
+                return _accepted(response, body)
             while part := response.read1(_CHUNK):
                 target.write(part)
             _finish(response)
             return b""
 
-        self._patiently(once)
+        try:
+            self._patiently(once)
+        except Unreadable as unreadable:
+            raise unreadable.fault from None
 
     def end(self) -> None:
         """Whoever waits, for an answer or between two tries, gets Interrupted."""
@@ -136,6 +150,9 @@ class Asker:
             except Refused as refused:
                 if not retries_left or refused.is_final:
                     raise
+            except Unreadable:
+                self._close()
+                raise
             except (OSError, http.client.HTTPException) as fault:
                 self._close()
                 # a server that has just died is its own story, which `end` soon tells
@@ -214,6 +231,19 @@ class Asker:
             self._local.connection = None
             with self._lock:
                 self._open.discard(connection)
+
+
+class _Body:
+    """A file to send, whose own faults are none of the connection's."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._source.read(size)
+        except (OSError, EOFError, zlib.error) as fault:
+            raise Unreadable(fault) from fault
 
 
 def _finish(response: http.client.HTTPResponse) -> None:

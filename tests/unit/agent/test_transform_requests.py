@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import threading
 import time
@@ -29,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
     asked = 0
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+        body = self.read()
         Handler.asked += 1
         if body.startswith(b"wait"):
             time.sleep(0.02)
@@ -39,6 +40,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
         self.wfile.flush()
+
+    def read(self) -> bytes:
+        if "content-length" in self.headers:
+            return self.rfile.read(int(self.headers["content-length"]))
+        body = b""
+        while size := int(self.rfile.readline() or b"0", 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -121,6 +132,19 @@ def test_room_is_given_back_after_a_failure(address: str) -> None:
             with pytest.raises(BadRecord):
                 carried(made, b"bad\n" * 20)
         assert carried(made, b"a\n" * 20) == b"A\n" * 20
+
+
+def test_an_object_of_any_length_is_one_stream(address: str) -> None:
+    data, counted = b"some of many words " * 100_000, [0]
+    with requests(address, Pace(1, 0, True), counted, split="None", compression="Gzip") as made:
+        assert carried(made, gzip.compress(data)) == data.upper()
+        with pytest.raises(BadRecord, match=r"^the model answered 400: no$"):
+            carried(made, gzip.compress(b"bad"))
+        with pytest.raises(gzip.BadGzipFile):
+            carried(made, b"no gzip at all")
+        with pytest.raises(EOFError):
+            carried(made, gzip.compress(data)[:-9])
+    assert sum(counted) == 1
 
 
 def test_memory_does_not_grow_with_the_object(address: str) -> None:
