@@ -38,48 +38,67 @@ MISTAKES = (ValueError, TypeError, KeyError)  # how pipelines refuse what they a
 
 def pipeline(folder: Path, task: str, *, precision: str, trust_remote_code: bool) -> Any:
     """A transformers pipeline of the model in a folder. Raises LoadFault."""
+    import transformers
+
+    options = how(task, precision, trust_remote_code)
+    build: Any = transformers.pipeline
+    try:
+        if (kind := TEXT_MODELS.get(task)) is None:
+            made = build(task, model=str(folder), device=device(), **options)
+        else:
+            reader, model = reader_and_model(folder, task, kind, options)
+            made = build(task, model=model, tokenizer=reader, device=device(), **options)
+    except LoadFault:
+        raise
+    except Exception as error:  # broken folders end in exceptions of every kind
+        raise LoadFault(why_not(error, folder, task)) from error
+    _limit(made)
+    return made
+
+
+def device() -> str:
+    """Where models run here."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def how(task: str, precision: str, trust_remote_code: bool) -> dict[str, Any]:
+    """What transformers is told of the number format and of foreign code. Raises LoadFault."""
     import torch
     import transformers
 
-    dtype = {"fp32": "float32", "bf16": "bfloat16"}.get(precision)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(precision)
     if dtype is None:
         raise LoadFault(
             f"CLARY_PRECISION={precision}: {task} with this model runs in fp32 or bf16 only; leave CLARY_PRECISION out"
         )
     named = "dtype" if int(transformers.__version__.partition(".")[0]) >= 5 else "torch_dtype"
-    how = {named: getattr(torch, dtype), "trust_remote_code": trust_remote_code}
-    build: Any = transformers.pipeline
-    try:
-        whole = _whole_model(folder, task, how)
-        made = build(task, **whole, device="cuda" if torch.cuda.is_available() else "cpu", **how)
-    except LoadFault:
-        raise
-    except Exception as error:  # broken folders end in exceptions of every kind
-        raise LoadFault(_why_not(error, folder, task)) from error
-    _limit(made)
-    return made
+    return {named: dtype, "trust_remote_code": trust_remote_code}
 
 
-def _whole_model(folder: Path, task: str, how: Mapping[str, Any]) -> dict[str, Any]:
-    """Model and tokenizer of a text task. transformers makes up what is missing, and the answers would be noise."""
+def reader_and_model(folder: Path, task: str, kind: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Tokenizer and model of a class. transformers makes up what is missing, and the answers would be noise.
+
+    Raises LoadFault, and whatever transformers raises.
+    """
     import transformers
 
-    if (kind := TEXT_MODELS.get(task)) is None:
-        return {"model": str(folder)}
-    trust = how["trust_remote_code"]
+    trust = options["trust_remote_code"]
     reader: Any = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust)
     if len(reader) <= len(reader.all_special_tokens):
         raise LoadFault(
             "no tokenizer is saved beside the model (its vocabulary is empty); save it there with "
             "tokenizer.save_pretrained(folder)"
         )
-    model, report = getattr(transformers, kind).from_pretrained(str(folder), output_loading_info=True, **how)
+    load = getattr(transformers, kind).from_pretrained
+    model, report = load(str(folder), output_loading_info=True, **options)
     if missing := sorted(report["missing_keys"]):
         raise LoadFault(
             f"the model has no weights for {', '.join(missing[:4])}: it was not trained for {task}; "
             "HF_TASK sets another task"
         )
-    return {"model": model, "tokenizer": reader}
+    return reader, model
 
 
 def offers(task: str) -> bool:
@@ -89,7 +108,8 @@ def offers(task: str) -> bool:
     return task in PIPELINE_REGISTRY.supported_tasks
 
 
-def _why_not(error: Exception, folder: Path, task: str) -> str:
+def why_not(error: Exception, folder: Path, task: str) -> str:
+    """What to say where transformers could not load a model."""
     import transformers
 
     version = f"transformers {transformers.__version__}"

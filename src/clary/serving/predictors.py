@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clary.inference import Encoder, ModelFault
-from clary.serving import calibration, pipelines, tasks
+from clary.serving import calibration, pipelines, sequences, tasks
 from clary.serving.calls import Call, Predictor, Work
 from clary.serving.contract import Contract
 from clary.serving.encoder import EncoderPredictor
@@ -39,6 +39,8 @@ def predictor_of(
                     exact, encoder, asked, (folder, model_dir or folder)
                 )
             return _encoded(encoder, folder, task, asked), report
+    if sequences.is_one(task) and not pipelines.offers(sequences.family(task)):
+        return _sequences(folder, task, asked)
     made = pipelines.pipeline(
         folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code
     )
@@ -49,6 +51,23 @@ def predictor_of(
         "task": task,
     }
     return pipeline_predictor(made, task, asked), report
+
+
+def _sequences(folder: Path, task: str, asked: Contract) -> tuple[Predictor, dict[str, Any]]:
+    made = sequences.SequencePredictor(
+        folder,
+        task,
+        precision=asked.precision,
+        trust_remote_code=asked.trust_remote_code,
+        truncate=asked.truncate,
+    )
+    report = {
+        "way": "the model's generate",
+        "precision": asked.precision,
+        "device": made.device,
+        "task": task,
+    }
+    return made, report
 
 
 def pipeline_predictor(made: Any, task: str, asked: Contract) -> pipelines.PipelinePredictor:

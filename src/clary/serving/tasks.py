@@ -40,7 +40,6 @@ ENCODER_TASKS = {  # those that clary.inference runs, with its name for the head
     "question-answering": "answering",
     "feature-extraction": "features",
 }
-SEQ2SEQ_TASKS = ("text2text-generation", "summarization", "translation")
 OF_IMAGES = ("image-", "object-detection", "depth-", "mask-generation", "zero-shot-image", "zero-shot-object")
 OF_SOUNDS = ("audio-", "automatic-speech", "zero-shot-audio")
 

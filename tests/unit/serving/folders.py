@@ -113,3 +113,36 @@ def save_gpt2(folder: Path, *, positions: int = 48) -> Path:
     reader.model_input_names = ["input_ids", "attention_mask"]
     reader.save_pretrained(folder)
     return folder
+
+
+def save_bart(folder: Path, **changes: Any) -> Path:
+    """A random BART with the words of the tests."""
+    import torch
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    reader = tokenizer_for("bert")
+    config = BartConfig(
+        vocab_size=len(reader),
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=40,
+        bos_token_id=2,
+        eos_token_id=3,
+        pad_token_id=0,
+        decoder_start_token_id=3,
+        forced_eos_token_id=None,
+        **changes,
+    )
+    torch.manual_seed(2)
+    made = BartForConditionalGeneration(config)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.normal_(0, 0.4)
+    made.save_pretrained(folder)
+    reader.save_pretrained(folder)
+    return folder
