@@ -10,7 +10,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from clary.serving import tasks
+from clary.serving import stand_ins, tasks
 from clary.serving.context import Context
 from clary.serving.contract import Contract, code_folder
 from clary.serving.faults import LoadFault
@@ -68,6 +68,7 @@ def imported(path: Path, folder: Path, context: Context) -> Functions:
     for place in (str(path.parent), str(folder)):
         if place not in sys.path:
             sys.path.insert(0, place)
+    stand_ins.install()
     spec = spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

@@ -342,3 +342,24 @@ def test_torch_script(tmp_path, scripted):
 def test_a_pytorch_image_without_a_model(tmp_path):
     with pytest.raises(LoadFault, match=r"no model.pt or model.pth; the model's folder is empty"):
         loaded(tmp_path, environment=PYTORCH)
+
+
+def test_a_script_of_the_original_containers(scripted):
+    handler = scripted("""
+        from sagemaker_containers.beta.framework import encoders, worker
+        from sagemaker_inference import decoder, errors
+        def model_fn(model_dir):
+            return 2
+        def input_fn(data, content_type):
+            if content_type == "text/csv":
+                raise errors.GenericInferenceToolkitError(429, "not so fast")
+            return decoder.decode(data, content_type)
+        def predict_fn(data, model):
+            return model * data
+        def output_fn(prediction, accept):
+            return worker.Response(encoders.encode(prediction, accept), mimetype=accept)
+    """)
+    response = body(handler, b"[1, 2]", "application/json", "text/csv")
+    assert (response.body, response.content_type) == (b"2\r\n4\r\n", "text/csv")
+    assert refused(handler, b"x", "text/csv") == (429, "not so fast")
+    assert refused(handler, b"x", "video/mp4")[0] == 415
