@@ -8,13 +8,14 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.acceptance.running import Run, run_program
+from tests.acceptance.running import Run, run_program, run_v3_program
 from tests.acceptance.served import archive, delete, deploy, keys, read, until
 from tests.acceptance.test_crash import processes_of
 from tests.server_process import ServerProcess
@@ -150,6 +151,20 @@ def test_the_sdk_gets_answers_and_failures(v2: Run) -> None:
     assert v2.report["failure"]["kind"] == "AsyncInferenceModelError"
     assert "Received server error (500)" in v2.report["failure"]["message"]
     assert v2.report["failure later"] == v2.report["failure"]["kind"]
+
+
+@pytest.mark.slow
+def test_version_3_of_the_sdk(shared_server: ServerProcess, tmp_path: Path) -> None:
+    user = tmp_path / "user"
+    seen = run_v3_program(
+        "async_v3.py",
+        shared_server.home,
+        user,
+        prepare=lambda: (user / "model.tar.gz").write_bytes(archive()),
+    ).report
+    assert (seen["id"], seen["output"]["id"]) == ("mine", 1)
+    assert seen["failure"]["originalStatusCode"] == 400
+    assert "/v3/out/" in seen["places"][0]
 
 
 class TestDeath:
