@@ -23,6 +23,7 @@ from clary.domain.scalable import (
 from clary.errors import ClientFault, ValidationException
 from clary.services import autoscaling_rules
 from clary.services.operations import Context, operation
+from clary.services.tags import MOST_TAGS
 from clary.store.base import AlreadyExists, Page, Resource, SortKey, Where
 
 Request = Mapping[str, Any]
@@ -42,6 +43,12 @@ class ResourceNotFoundException(ClientFault):
     """The specified resource does not exist."""
 
     code = "ResourceNotFoundException"
+
+
+class TooManyTagsException(ClientFault):
+    """The resource would have too many tags."""
+
+    code = "TooManyTagsException"
 
 
 class InvalidNextTokenException(ClientFault):
@@ -230,7 +237,12 @@ def describe_scaling_activities(context: Context, request: Request) -> Request:
 @operation(SERVICE, "TagResource")
 def tag_resource(context: Context, request: Request) -> Request:
     """Tags of a scalable target."""
-    context.store.set_tags(_existing(context, request), request["Tags"])
+    arn = _existing(context, request)
+    together = {**context.store.tags(arn), **request["Tags"]}
+    if len(together) > MOST_TAGS:
+        message = f"{arn} would have {len(together)} tags: a resource has {MOST_TAGS} at most"
+        raise TooManyTagsException(message, extra={"ResourceName": arn})
+    context.store.set_tags(arn, request["Tags"])
     return {}
 
 

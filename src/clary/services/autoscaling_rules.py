@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -54,8 +55,8 @@ def check_policy(request: Request, target: Target) -> None:
 
 
 def _tracking(config: Request, target: Target) -> Iterator[str]:
-    if not config["TargetValue"] > 0:
-        yield f"{TRACKING}.TargetValue {config['TargetValue']} must be larger than 0"
+    if not 0 < config["TargetValue"] < math.inf:
+        yield f"{TRACKING}.TargetValue {config['TargetValue']} must be a number larger than 0"
     for name in ("ScaleOutCooldown", "ScaleInCooldown"):
         if config.get(name, 0) < 0:
             yield f"{TRACKING}.{name} {config[name]} must be a number of seconds"

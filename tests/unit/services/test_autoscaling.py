@@ -90,6 +90,9 @@ class TestTargets:
         ask(world, "TagResource", ResourceARN=arn, Tags={"a": "b"})
         ask(world, "UntagResource", ResourceARN=arn, TagKeys=["team"])
         assert ask(world, "ListTagsForResource", ResourceARN=arn) == {"Tags": {"a": "b"}}
+        many = {f"{number}": "" for number in range(50)}
+        refused(world, "TagResource", "TooManyTagsException", ResourceARN=arn, Tags=many)
+        refused(world, "ListTagsForResource", "ResourceNotFoundException", ResourceARN=f"{arn}0")
 
     def test_what_is_not_said_stays(self, world: Context) -> None:
         arn = register(world)
@@ -206,7 +209,9 @@ class TestPolicies:
     @pytest.mark.parametrize(
         ("config", "said"),
         [
-            ({"TargetValue": 0.0}, "TargetValue 0.0 must be larger than 0"),
+            ({"TargetValue": 0.0}, "TargetValue 0.0 must be a number larger than 0"),
+            ({"TargetValue": float("inf")}, "TargetValue inf must be"),
+            ({"TargetValue": float("nan")}, "TargetValue nan must be"),
             ({"ScaleInCooldown": -1}, "ScaleInCooldown -1 must be"),
             ({"CustomizedMetricSpecification": {}}, "exactly one of"),
             (
