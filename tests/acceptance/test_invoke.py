@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,8 +21,12 @@ Deploy = Callable[..., ModelProgram]
 @pytest.fixture
 def deploy(shared_server: ServerProcess) -> Iterator[Deploy]:
     """Makes an endpoint of one instance by its row, and gives the instance."""
-    options = dict(zip(shared_server.options[::2], shared_server.options[1::2], strict=True))
-    store = open_store(options.get("--database-url", f"sqlite:///{shared_server.home / 'clary.db'}"))
+    yield from deployer(shared_server)
+
+
+def deployer(server: ServerProcess) -> Iterator[Deploy]:
+    options = dict(zip(server.options[::2], server.options[1::2], strict=True))
+    store = open_store(options.get("--database-url", f"sqlite:///{server.home / 'clary.db'}"))
     programs: list[ModelProgram] = []
 
     def make(name: str, **row: Any) -> ModelProgram:
@@ -190,3 +195,42 @@ def test_what_was_asked_is_measured_and_captured(shared_server: ServerProcess, d
     assert {name: text for name, text in seen.items() if name} == {
         f"i-{number}": f"{number},x" for number in range(20)
     }
+
+
+def test_a_server_that_ends_waits_for_no_model(server: ServerProcess) -> None:
+    deployed = deployer(server)
+    program = next(deployed)("waiting")
+    client = server.client("sagemaker-runtime", config={"retries": {"total_max_attempts": 1}})
+    codes: list[str] = []
+
+    def ask() -> None:
+        try:
+            client.invoke_endpoint(EndpointName="waiting", Body=b'{"do": "until_left"}')
+        except ClientError as error:
+            codes.append(error.response["Error"]["Code"])
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not program.seen:
+        time.sleep(0.01)
+    server.stop()  # raises if it takes half a minute
+    thread.join()
+    assert codes == ["ServiceUnavailable"]
+    next(deployed, None)
+
+
+def test_payloads_are_as_large_as_the_setting_says(server: ServerProcess) -> None:
+    server.stop()
+    server.environment["CLARY_PAYLOAD_MIB"] = "20"
+    server.restart()
+    deployed = deployer(server)
+    next(deployed)("large")
+    client = server.client("sagemaker-runtime")
+    body = b"x" * (20 * (1 << 20))
+    assert client.invoke_endpoint(EndpointName="large", Body=body)["Body"].read() == body
+    for size in (1, 1 << 20, 10 << 20):
+        fault = refusal(
+            lambda size=size: client.invoke_endpoint(EndpointName="large", Body=body + b"x" * size)
+        )
+        assert fault["Error"]["Code"] == "ValidationError" and "20971520 bytes" in fault["Error"]["Message"]
+    next(deployed, None)

@@ -16,6 +16,7 @@ from clary.routing.connections import Connections
 from clary.routing.flights import Flights
 from clary.routing.gauges import Gauges
 from clary.routing.trip import Means, Trip
+from clary.routing.underway import Underway
 from clary.settings import Settings
 from clary.store.base import Resource, Store
 
@@ -54,6 +55,7 @@ class Router:
             look=self._look,
             gauges=gauges or Gauges(store, now),
             capture=capture,
+            underway=Underway(),
         )
         self._lock = threading.Lock()
         self._woken = 0.0
@@ -78,7 +80,12 @@ class Router:
         with self._lock:
             self._rows.clear()
 
+    def end(self) -> None:
+        """Requests under way give up, and those that come later."""
+        self._means.underway.end()
+
     def close(self) -> None:
+        self.end()
         self._connections.close()
 
     def _wake_sometimes(self) -> None:

@@ -15,6 +15,7 @@ from clary.routing.connections import Connections, NotBegun
 from clary.routing.exchange import Call, Died, Exchange, Heard, TimedOut, TooLarge
 from clary.routing.flights import Flights
 from clary.routing.gauges import Flown, Gauges
+from clary.routing.underway import Underway
 from clary.settings import Settings
 from clary.store.base import Resource
 from clary.wire.http import Hangup
@@ -44,6 +45,7 @@ class Means:
     look: Callable[[str], Resource]
     gauges: Gauges
     capture: Capture | None
+    underway: Underway
 
 
 class Trip:
@@ -69,6 +71,7 @@ class Trip:
 
     def go(self) -> Answer:
         """Raises NoAnswer. The trip ends with the answer, or with the last piece of its body."""
+        self._means.underway.add(self._leave)
         self._hangup.tell(self._leave)
         try:
             heard, instance = self._reach()
@@ -94,6 +97,7 @@ class Trip:
             return
         self._is_over = True
         self._hangup.spare(self._leave)
+        self._means.underway.remove(self._leave)
         self._put_down()
         means, name = self._means, self._endpoint.name
         means.flights.leave(name, self._route.variant, now=means.now())
@@ -165,7 +169,7 @@ class Trip:
             means.wake()
             while True:
                 if self._is_left.wait(pause_s):
-                    raise NoAnswer("left", "the client hung up", variant=self._route.variant)
+                    raise self._left()
                 self._endpoint = means.look(name)
                 self._change_route()
                 if self._route.instances:
@@ -214,10 +218,10 @@ class Trip:
         return int((min(limit, SERVERLESS_MIB) if is_serverless(self._route) else limit) * MIB)
 
     def _no_answer(self, error: TimedOut | Died | TooLarge) -> NoAnswer:
-        kind: WhyNot
         if self._is_left.is_set():
-            kind, message = "left", "the client hung up"
-        elif isinstance(error, TimedOut):
+            return self._left()
+        kind: WhyNot
+        if isinstance(error, TimedOut):
             kind, message = "timeout", f"no answer within {self._ask.timeout_s:g} s"
         elif isinstance(error, TooLarge):
             kind, message = "too large", str(error)
@@ -227,8 +231,13 @@ class Trip:
         instance = self._instance.id if self._instance else ""
         return NoAnswer(kind, message, variant=self._route.variant, instance=instance)
 
+    def _left(self) -> NoAnswer:
+        if self._hangup.has_come:
+            return NoAnswer("left", "the client hung up", variant=self._route.variant)
+        return NoAnswer("refused", "the server ends; try again in a moment", variant=self._route.variant)
+
     def _leave(self) -> None:
-        """The client has gone: whoever waits for the instance wakes up."""
+        """The client has gone, or the server ends: whoever waits for the instance wakes up."""
         self._is_left.set()
         if self._exchange is not None:
             self._exchange.abort()

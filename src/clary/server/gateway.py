@@ -76,7 +76,7 @@ class Gateway:
             caller, request = self.authenticate(request, service=found.service)
             found, request = settle(found, request)
             model, operation = self.find(found)
-            parameters = decode(held_to_checksum(request, model), found, limit=self.limit(found))
+            parameters = decode(held_to_checksum(request, model), found, limit=self.limit(found.service))
             validate(parameters, model, open_enums=OPEN_ENUMS)
             reply = self.dispatch(operation, parameters, caller=caller, request=request)
             return self.finish(found, reply, request_id)
@@ -100,13 +100,18 @@ class Gateway:
             return caller
 
         key_id, checked = self._verifier.authenticate(
-            request, service=service, find=find, now=world.now(), max_skew_s=world.settings.clock_skew_s
+            request,
+            service=service,
+            find=find,
+            now=world.now(),
+            max_skew_s=world.settings.clock_skew_s,
+            limit=self.limit(service),
         )
         return callers[key_id], checked
 
-    def limit(self, found: Route) -> int:
-        """How many bytes of payload a REST operation takes."""
-        if found.service == "sagemaker-runtime":
+    def limit(self, service: str) -> int:
+        """How many bytes of a document a service takes."""
+        if service == "sagemaker-runtime":
             return int(self._world.settings.payload_mib * (1 << 20))
         return DOCUMENT_LIMIT_BYTES
 

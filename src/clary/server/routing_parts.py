@@ -19,15 +19,20 @@ from clary.store.base import Store
 log = logging.getLogger("clary.server")
 
 FLUSH_S = 5.0
+LAST_ANSWERS_S = 4.0  # how long a server that ends waits for answers of models
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """`start` begins to write what is measured and captured, every few seconds; `close` writes the rest."""
+    """`start` begins to write what is measured and captured, every few seconds; `close` writes the rest.
+
+    `end_waits`: requests under way have a few seconds left to be answered.
+    """
 
     router: Router
     flights: Flights
     start: Callable[[], None]
+    end_waits: Callable[[], None]
     close: Callable[[], None]
 
 
@@ -40,11 +45,15 @@ def build_routing(store: Store, objects: Objects, settings: Settings, wake: Call
     router = Router(store, flights, settings, time.time, wake, gauges=gauges, capture=capture)
     flusher.works = (gauges.flush, capture.flush, router.sweep)
 
-    def close() -> None:
-        flusher.stop()
-        router.close()
+    last_call = threading.Timer(LAST_ANSWERS_S, router.end)
+    last_call.daemon = True
 
-    return Routing(router, flights, flusher.start, close)
+    def close() -> None:
+        last_call.cancel()
+        router.close()
+        flusher.stop()
+
+    return Routing(router, flights, flusher.start, last_call.start, close)
 
 
 class Flusher:

@@ -164,7 +164,17 @@ def build(settings: Settings, *, endpoint: str, ca_bundle: Path | None = None) -
         router=routing.router,
     )
     app = make_app(Gateway(world), changes)
-    return Server(app, account, credential, sandbox.isolation, start, changes.close, close)
+    return Server(
+        app, account, credential, sandbox.isolation, start, in_turn(changes.close, routing.end_waits), close
+    )
+
+
+def in_turn(*steps: Callable[[], None]) -> Callable[[], None]:
+    def do_all() -> None:
+        for step in steps:
+            step()
+
+    return do_all
 
 
 def most_instances(slots: Slots, types: InstanceTypes, instance_type: str) -> int:

@@ -32,6 +32,7 @@ PASSED: Mapping[str, str] = {
 }
 OWN = "x-clary-"  # headers of Clary's model server, such as notes, reach the client as they are
 
+SERVERLESS_BYTES = 4 << 20  # of a request
 SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"})
 
 
@@ -122,6 +123,11 @@ def is_asynchronous(endpoint: Resource) -> bool:
     return bool(live["config"].get("AsyncInferenceConfig"))
 
 
+def is_serverless(endpoint: Resource) -> bool:
+    live = endpoint.state["generations"][endpoint.state["live"]]
+    return any(variant.get("ServerlessConfig") for variant in live["config"]["ProductionVariants"])
+
+
 def _invoke(context: Context, request: Mapping[str, Any], *, stream: bool) -> Answer:
     name = request["EndpointName"]
     endpoint = serving_endpoint(context, name)
@@ -133,6 +139,11 @@ def _invoke(context: Context, request: Mapping[str, Any], *, stream: bool) -> An
     if request.get("InferenceComponentName"):
         raise RuntimeValidationError(
             "InferenceComponentName: Clary has no inference components; leave it out."
+        )
+    if len(request["Body"]) > SERVERLESS_BYTES and is_serverless(endpoint):
+        raise RuntimeValidationError(
+            f"Body: endpoint {name} is serverless and takes at most {SERVERLESS_BYTES} bytes; "
+            f"there are {len(request['Body'])}."
         )
     ask = Ask(
         body=request["Body"],

@@ -64,16 +64,19 @@ class MeasuredBody:
             raise refusal(self._service, "wrong body", extra=extra)
 
 
-def announced(request: HttpRequest, *, service: str, presigned: str | None) -> tuple[str, Body]:
+def announced(
+    request: HttpRequest, *, service: str, presigned: str | None, limit: int = DOCUMENT_LIMIT
+) -> tuple[str, Body]:
     """The payload's line in the canonical request, and the body to go on with.
 
     `presigned`: None for a signature in the header, else the query's own word on the payload or "". Reads the body
-    only where a JSON or query service left its hash out. Raises ClientFault when the header makes no sense.
+    only where a JSON or query service left its hash out, and then `limit` bytes at most. Raises ClientFault when the
+    header makes no sense.
     """
     value = request.headers.get("x-amz-content-sha256") or presigned
     if service != "s3":
         if not value:
-            return _hashed(request, service)
+            return _hashed(request, service, limit)
         if value != UNSIGNED and not _HEX.fullmatch(value):
             raise refusal(service, "wrong body", "x-amz-content-sha256 must be a SHA-256 in hex digits.")
         return value, request.body
@@ -118,12 +121,12 @@ def verified(body: Body, headers: Headers, *, service: str, payload: str, seal: 
     return ChunkedBody(whole, length=length, seal=seal if payload in SIGNED_CHUNKS else None, trailers=names)
 
 
-def _hashed(request: HttpRequest, service: str) -> tuple[str, Body]:
+def _hashed(request: HttpRequest, service: str, limit: int) -> tuple[str, Body]:
     document = io.BytesIO()
-    while part := request.body.read(min(_BLOCK, DOCUMENT_LIMIT + 1 - document.tell())):
+    while part := request.body.read(min(_BLOCK, limit + 1 - document.tell())):
         document.write(part)
-        if document.tell() > DOCUMENT_LIMIT:
-            message = f"The request's body is larger than {DOCUMENT_LIMIT} bytes. Send it in smaller parts."
+        if document.tell() > limit:
+            message = f"The request's body is larger than {limit} bytes. Send it in smaller parts."
             raise refusal(service, "too large", message)
     document.seek(0)
     return sha256(document.getbuffer()).hexdigest(), document

@@ -21,7 +21,7 @@ from clary.wire.canonical import canonical_requests
 from clary.wire.chunked import Seal
 from clary.wire.claim import ALGORITHM, Claim, read_claim
 from clary.wire.http import Headers, HttpRequest
-from clary.wire.payload import announced, verified
+from clary.wire.payload import DOCUMENT_LIMIT, announced, verified
 from clary.wire.refusals import Reason, refusal
 
 CACHED_KEYS = 256
@@ -52,11 +52,13 @@ class Verifier:
         find: Callable[[str], Key | None],
         now: float,
         max_skew_s: float = 900.0,
+        limit: int = DOCUMENT_LIMIT,
     ) -> tuple[str, HttpRequest]:
         """The access key's id, and the request with a body that is verified while it is read.
 
         `service` is botocore's name of the service the request is routed to ("query" when only its form tells),
-        `now` seconds since the epoch. Raises ClientFault with the code and status that service would answer with.
+        `now` seconds since the epoch. A body whose hash is not sent is read, up to `limit` bytes.
+        Raises ClientFault with the code and status that service would answer with.
         """
         if service == "s3" and "authorization" not in request.headers and sigv2.is_presigned(request):
             return _older_presigned(request, find, now)
@@ -67,7 +69,7 @@ class Verifier:
             raise refusal(service, "unknown key", extra={"AWSAccessKeyId": claim.key_id})
         _check_token(claim, key, service=service, now=now)
         _check_signed_headers(claim, request.headers, service)
-        payload, body = announced(request, service=service, presigned=claim.payload)
+        payload, body = announced(request, service=service, presigned=claim.payload, limit=limit)
         signing_key = self._signing_key(key.secret, claim)
         for canonical in canonical_requests(
             request, service=claim.service, signed=claim.signed, payload=payload

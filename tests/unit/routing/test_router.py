@@ -343,3 +343,17 @@ def test_no_answer_is_ever_anothers(world: World, run: Run) -> None:
         thread.join()
     assert wrong == [] and world.is_at_rest()
     assert world.sums()["Invocations"] == 320
+
+
+@pytest.mark.parametrize("waking", [True, False])
+def test_a_server_that_ends_waits_for_no_answer(world: World, run: Run, waking: bool) -> None:
+    program = run()
+    world.put(*([] if waking else [program]))
+    timer = threading.Timer(0.2, world.router.end)
+    timer.start()
+    fault = world.refused({"do": "until_left"})
+    timer.join()
+    assert (fault.kind, fault.message) == ("refused", "the server ends; try again in a moment")
+    assert waking or program.left.wait(10)
+    assert world.is_at_rest()
+    assert world.refused().kind == "refused"

@@ -203,6 +203,15 @@ def test_serverless_concurrency_and_cold_starts(
     flights.leave("Shop", "blue", now=1.0)
 
 
+def test_a_serverless_endpoint_takes_and_gives_less(context: Context, program: ModelProgram) -> None:
+    context.store.create(endpoint_row("Shop", {"blue": [program.address]}, variant=SERVERLESS))
+    most = 4 << 20
+    assert len(ask(context, b"x" * most).result["Body"]) == most
+    fault = refused(context, b"x" * (most + 1))
+    assert fault.code == "ValidationError" and "at most 4194304 bytes" in fault.message
+    assert "larger than 4194304 bytes" in refused(context, {"do": "large", "bytes": most + 1}).message
+
+
 @pytest.mark.usefixtures("endpoint")
 def test_a_client_that_went_is_not_asked_for(context: Context, program: ModelProgram) -> None:
     hangup = Hangup()
