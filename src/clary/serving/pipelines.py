@@ -31,6 +31,7 @@ TEXT_MODELS = {
     "fill-mask": "AutoModelForMaskedLM",
     "text-generation": "AutoModelForCausalLM",
 }
+TOKENIZERS = ("tokenizer*", "vocab.*", "*.model", "*.spm")  # files that one is made from
 USUAL = {"batch_size", "num_workers"}
 CUT_BY_THEMSELVES = ("token-classification", "zero-shot-classification")
 MISTAKES = (ValueError, TypeError, KeyError)  # how pipelines refuse what they are given
@@ -118,7 +119,7 @@ def why_not(error: Exception, folder: Path, task: str) -> str:
             f"the task {task} is not supported by {version}: {error.args[0] if error.args else error} "
             "Set HF_TASK to another task, or write a model_fn in code/inference.py"
         )
-    if not any(folder.glob("*token*")) and "oken" in str(error):
+    if task in TEXT_MODELS and not any(next(folder.glob(name), None) for name in TOKENIZERS):
         return (
             f"no tokenizer is saved beside the model; save it there with tokenizer.save_pretrained: {error}"
         )

@@ -39,7 +39,7 @@ def predictor_of(
                     exact, encoder, asked, (folder, model_dir or folder)
                 )
             return _encoded(encoder, folder, task, asked), report
-    if sequences.is_one(task) and not pipelines.offers(sequences.family(task)):
+    if sequences.is_one(task):
         return _sequences(folder, task, asked)
     made = pipelines.pipeline(
         folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code

@@ -1,4 +1,4 @@
-"""From a text to a text: summaries, translations and the like, as the pipelines of transformers 4 made them."""
+"""From a text to a text: summaries, translations and the like, as the pipelines of transformers 4 make them."""
 
 from __future__ import annotations
 

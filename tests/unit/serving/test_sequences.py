@@ -48,7 +48,6 @@ def test_texts(folder, task, name):
     assert handler.report["task"] == (task or "text2text-generation")
 
 
-@pytest.mark.skipif(transformers.__version__ < "5", reason="its own pipelines do it")
 def test_what_the_configuration_says_of_a_task(tmp_path):
     special = {"summarization": {"prefix": "bad ", "num_beams": 2, "max_length": 9}}
     folder = save_bart(tmp_path)
@@ -72,7 +71,6 @@ def test_texts_over_the_limit(folder):
     assert "62 tokens, the model takes 40" in message
 
 
-@pytest.mark.skipif(transformers.__version__ < "5", reason="its own pipelines do it")
 @pytest.mark.parametrize(
     ("inputs", "given", "named"),
     [
