@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from clary.domain.autoscaling import IN_POINTS
 from clary.domain.scalable import Metric
@@ -29,12 +30,16 @@ def read(
     values: list[float | None] = []
     for number in range(IN_POINTS):
         if points := periods.get(number):
-            values.append(_STATISTICS[metric.statistic](points))
+            values.append(_STATISTICS[metric.statistic](points if metric.weighted else _single(points)))
         else:
             values.append(0.0 if metric.rate and start + number * period_s >= since else None)
     if metric.rate:
         return [value if value is None else value * MINUTE_S / period_s for value in values]
     return values
+
+
+def _single(points: Iterable[Point]) -> Sequence[Point]:
+    return [replace(point, step=None) for point in points]
 
 
 # A point is `step` measurements whose sum is its value.

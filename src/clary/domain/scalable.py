@@ -18,6 +18,7 @@ DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 INVOCATIONS_PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"
 
 ENDPOINT_METRICS = "AWS/SageMaker"
+UTILISATION = "/aws/sagemaker/Endpoints"
 COUNTS = frozenset({"Invocations", "InvocationsPerInstance"})
 """Metrics of which no data means none: nobody asked."""
 
@@ -84,12 +85,17 @@ def role_arn(account: Account) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric in a series of the store. `rate`: it counts something a minute; without data there was none of it."""
+    """A metric in a series of the store.
+
+    `rate`: it counts something a minute; without data there was none of it. `weighted`: a point is as many measurements
+    as its step says, and its value is their sum.
+    """
 
     series: str
     name: str
     statistic: str
     rate: bool = False
+    weighted: bool = True
 
 
 def metric_of(policy: Document, target: Target) -> Metric | None:
@@ -105,16 +111,17 @@ def metric_of(policy: Document, target: Target) -> Metric | None:
     if not name or series is None or "Metrics" in custom:
         return None
     statistic = custom.get("Statistic", "Average")
-    return Metric(series, name, statistic, rate=name in COUNTS and statistic == "Sum")
+    is_count = name in COUNTS and statistic == "Sum"
+    return Metric(series, name, statistic, rate=is_count, weighted=custom["Namespace"] != UTILISATION)
 
 
 def series_of(metric: Document) -> str | None:
     """The series of a metric that is named as CloudWatch names it; None for one that is not an endpoint's."""
     dimensions = {each["Name"]: each["Value"] for each in metric.get("Dimensions", ())}
-    if metric.get("Namespace") != ENDPOINT_METRICS:
-        return None
-    if dimensions.keys() == {"EndpointName"}:
+    namespace = metric.get("Namespace")
+    if namespace == ENDPOINT_METRICS and dimensions.keys() == {"EndpointName"}:
         return f"{ENDPOINT.name}/{dimensions['EndpointName']}"
-    if dimensions.keys() == {"EndpointName", "VariantName"}:
-        return f"{ENDPOINT.name}/{dimensions['EndpointName']}/{dimensions['VariantName']}"
-    return None
+    if dimensions.keys() != {"EndpointName", "VariantName"}:
+        return None
+    series = f"{ENDPOINT.name}/{dimensions['EndpointName']}/{dimensions['VariantName']}"
+    return {ENDPOINT_METRICS: series, UTILISATION: f"{series}/algo-1"}.get(str(namespace))

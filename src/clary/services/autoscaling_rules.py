@@ -78,7 +78,8 @@ def _unknown_metric(config: Request) -> Iterator[str]:
     else:
         yield (
             f"{TRACKING}.CustomizedMetricSpecification must name a metric of an endpoint: MetricName, Namespace "
-            "'AWS/SageMaker', and Dimensions EndpointName, or EndpointName and VariantName"
+            "'AWS/SageMaker' or '/aws/sagemaker/Endpoints', and Dimensions EndpointName and VariantName (EndpointName "
+            "alone for those of an asynchronous endpoint's queue)"
         )
 
 

@@ -331,6 +331,11 @@ class TestReadings:
         assert self.read(bench, at, "Minimum")[-1] == 3.0
         assert self.read(bench, at, "Maximum")[-1] == 6.0
 
+    def test_points_of_utilisation_have_none(self, bench: Bench) -> None:
+        self.points(bench, (6000.0, 12.0, 4), (6001.0, 6.0, 1))
+        metric = Metric("s", "m", "Average", weighted=False)
+        assert read(bench.store, metric, now=6066.0, period_s=60.0, since=0.0)[-1] == 9.0
+
     def test_a_rate_is_per_minute_and_no_data_is_none_of_it(self, bench: Bench) -> None:
         self.points(bench, (6000.0, 3.0, None))
         values = self.read(bench, 6036.0, period_s=10.0, rate=True, since=5990.0)
