@@ -200,7 +200,7 @@ class Scaling:
             message = f"Set the desired instance count back to {activity['before']}. Reason: {reason}"
             self._end(target, activity, "Failed", message, now)
         else:
-            message = f"Successfully set desired instance count to {wanted}. Change successfully fulfilled by sagemaker."
+            message = f"Successfully set desired instance count to {wanted}."
             self._end(target, activity, "Successful", message, now)
         return {key: value for key, value in state.items() if key != "activity"}
 
