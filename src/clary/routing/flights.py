@@ -26,6 +26,7 @@ class Flights:
         self._asked: Counter[str] = Counter()
         self._knocking: Counter[Variant] = Counter()
         self._visiting: Counter[Variant] = Counter()
+        self._guests: Counter[str] = Counter()
         self._last: dict[Variant, float] = {}
 
     def count(self, instance_id: str) -> int:
@@ -87,13 +88,19 @@ class Flights:
             if most is not None and self._visiting[key] >= most:
                 return False
             self._visiting[key] += 1
+            self._guests[endpoint] += 1
             self._last[key] = now
             return True
+
+    def visiting(self, endpoint: str) -> int:
+        """Requests for any of its variants, waiting or under way."""
+        return self._guests[endpoint]
 
     def leave(self, endpoint: str, variant: str, *, now: float) -> None:
         key = endpoint, variant
         with self._lock:
             _take_off(self._visiting, key)
+            _take_off(self._guests, endpoint)
             self._last[key] = now
 
 

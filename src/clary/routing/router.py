@@ -20,6 +20,7 @@ from clary.routing.underway import Underway
 from clary.settings import Settings
 from clary.store.base import Resource, Store
 
+GUESTS = 384  # requests that clients have under way at one endpoint: a model that hangs leaves threads for the others
 WAKE_EVERY_S = 0.05
 ROW_AGE_S = 0.02
 GONE = frozenset({"Deleting", "Failed"})
@@ -69,6 +70,9 @@ class Router:
         """
         draw = self._draw()
         route = choose_route(endpoint.state, routes(endpoint.state), ask.variant, draw=draw)
+        if not ask.asynchronous and self._flights.visiting(endpoint.name) >= GUESTS:
+            message = f"{GUESTS} requests to endpoint {endpoint.name} are under way; try again"
+            raise NoAnswer("refused", message, variant=route.variant)
         now = self._means.now()
         if not self._flights.enter(endpoint.name, route.variant, now=now, most=most_at_once(route)):
             raise _throttled(route)

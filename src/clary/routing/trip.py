@@ -75,7 +75,7 @@ class Trip:
         self._hangup.tell(self._leave)
         try:
             heard, instance = self._reach()
-            if self._ask.stream and heard.status < 400:
+            if self._ask.stream and heard.status < 300:
                 return Answer(
                     heard.status, heard.headers, Pieces(self, heard), self._route.variant, instance.id
                 )

@@ -27,7 +27,7 @@ from clary.wire.http import Body, Hangup, Headers, HttpRequest, HttpResponse
 
 THREADS = 128
 INVOCATIONS = 512  # each may wait for a model: with threads of their own they keep nothing else waiting
-TAKEN_EARLY = 1 << 20  # bytes of a request to a model that are taken in before a thread is
+TAKEN_EARLY = 1 << 18  # bytes of a request to a model that are taken in before a thread is
 LONGEST_WAIT_S = 60.0
 LONGEST_DRAIN = 8 << 20  # bytes
 

@@ -21,7 +21,6 @@ from clary.errors import InternalFailure
 from clary.wire.encode_json import dump_json, structure_data
 
 MEDIA_TYPE = "application/vnd.amazon.eventstream"
-MOST_IN_ONE = 1 << 20  # bytes of payload; readers refuse messages beyond 16 MiB
 
 _STRING = 7
 _PRELUDE = struct.Struct(">II")

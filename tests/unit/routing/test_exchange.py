@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -105,6 +106,9 @@ def test_a_server_that_closes_after_each_answer_is_asked_on_new_connections(conn
     with Scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as server:
         for _ in range(3):
             assert ask(connections, server.address, call())[1] == b"ok"
+            (kept,) = connections._idle[server.address]
+            while kept.is_fresh(0.0):  # its end is still under way
+                time.sleep(0.001)
 
 
 @pytest.mark.parametrize(

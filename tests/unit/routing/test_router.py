@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from clary.routing import trip
+from clary.routing import router, trip
 from clary.routing.ask import Answer, Ask, NoAnswer
 from clary.routing.flights import Flights
 from clary.routing.gauges import Gauges
@@ -69,7 +69,8 @@ class World:
         }
 
     def is_at_rest(self) -> bool:
-        return not (self.flights._asked or self.flights._visiting or self.flights._knocking)
+        flights = self.flights
+        return not (flights._asked or flights._visiting or flights._guests or flights._knocking)
 
 
 @pytest.fixture
@@ -343,6 +344,26 @@ def test_no_answer_is_ever_anothers(world: World, run: Run) -> None:
         thread.join()
     assert wrong == [] and world.is_at_rest()
     assert world.sums()["Invocations"] == 320
+
+
+def test_one_endpoint_does_not_get_all_the_threads(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(router, "GUESTS", 2)
+    world.put(run())
+    streams = [world.ask({"do": "stream", "pieces": ["a"], "then": "hang"}, stream=True) for _ in range(2)]
+    fault = world.refused()
+    assert fault.kind == "refused" and "2 requests to endpoint e" in fault.message
+    assert world.ask(asynchronous=True).status == 200
+    streams[0].body.close()  # type: ignore[union-attr]
+    assert world.ask().status == 200
+    streams[1].body.close()  # type: ignore[union-attr]
+    assert world.is_at_rest()
+
+
+def test_a_redirect_instead_of_a_stream_comes_whole(world: World, run: Run) -> None:
+    world.put(run())
+    assert world.ask({"do": "status", "status": 302, "text": "there"}, stream=True).body == b"there"
 
 
 @pytest.mark.parametrize("waking", [True, False])
