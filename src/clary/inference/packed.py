@@ -64,7 +64,7 @@ def run(weights: Weights, batch: Packed) -> Tensor:
             x, context = _first_token_context(layer.first, x, batch, weights.heads)
         else:
             assert layer.qkv is not None
-            context = _context(layer.qkv(x), batch, weights.heads, x.dtype)
+            context = _context(layer.qkv(x), batch, weights.heads)
         x = layer.attended(layer.out.plus(context, x))
         x = layer.finished(layer.down.plus(layer.up.activated(x), x))
     outputs: Tensor = weights.head((x if weights.first_only else x[: batch.tokens]).float())
@@ -83,10 +83,10 @@ def _embedded(embedding: Embedding, batch: Packed) -> Tensor:
     return x if embedding.project is None else embedding.project(x)
 
 
-def _context(qkv: Tensor, batch: Packed, heads: int, dtype: torch.dtype) -> Tensor:
-    """qkv (rows, 3 hidden) -> what each token attended to (rows, hidden), in `dtype`."""
+def _context(qkv: Tensor, batch: Packed, heads: int) -> Tensor:
+    """qkv (rows, 3 hidden) -> what each token attended to (rows, hidden)."""
     rows, hidden = qkv.shape[0], qkv.shape[1] // 3
-    context = torch.empty(rows, hidden, dtype=dtype)
+    context = qkv.new_empty(rows, hidden)
     context[batch.tokens :].zero_()
     attend = _attend_by_text if qkv.dtype == torch.bfloat16 else _attend
     for group in batch.groups:

@@ -13,7 +13,10 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """dtype: of what flows between layers. attention: of queries, keys and values. whole: products in integers."""
+    """dtype: of what flows between layers. attention: of queries, keys and values, and what else is near them.
+
+    whole: products of what norms put out in integers, which are the wide ones.
+    """
 
     dtype: torch.dtype
     attention: torch.dtype

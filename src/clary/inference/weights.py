@@ -16,7 +16,7 @@ from clary.inference import linear
 from clary.inference.heads import Head, head
 from clary.inference.linear import Dense
 from clary.inference.precision import Format
-from clary.inference.quantised import QuantisedDense
+from clary.inference.quantised import HalfDense, QuantisedDense, smaller
 from clary.inference.source import FROM_PADDING, Source, activation_name
 
 BERT_NAMES = {
@@ -135,11 +135,13 @@ class _Reader:
 
     def weights(self) -> Weights:
         first_only = self._source.task == "classification"
-        layers = [
-            self._layer(f"{self._names['layers']}.{number}.", first=first_only and number == self._count - 1)
-            for number in range(self._count)
-        ]
         embedding = self._embedding()
+        layers: list[Layer] = []
+        for number in range(self._count):
+            before = layers[-1].finished if layers else embedding.norm
+            last = number == self._count - 1
+            prefix = f"{self._names['layers']}.{number}."
+            layers.append(self._layer(prefix, before, first=first_only and last))
         return Weights(
             embedding=embedding,
             layers=tuple(layers),
@@ -150,15 +152,15 @@ class _Reader:
             first_only=first_only,
         )
 
-    def _layer(self, prefix: str, *, first: bool) -> Layer:
-        whole, thin = self._attention(prefix, first=first)
+    def _layer(self, prefix: str, before: Norm, *, first: bool) -> Layer:
         part = {name: prefix + self._names[name] for name in ("out", "attended", "up", "down", "finished")}
+        attended = self._norm(part["attended"])
         return Layer(
-            qkv=whole,
-            first=thin,
+            qkv=None if first else self._normed(*self._qkv(prefix), before),
+            first=self._first_token_attention(prefix) if first else None,
             out=self._dense(part["out"]),
-            attended=self._norm(part["attended"]),
-            up=self._dense(part["up"]),
+            attended=attended,
+            up=self._normed(*self._weight_and_bias(part["up"]), attended),
             down=self._dense(part["down"]),
             finished=self._norm(part["finished"]),
         )
@@ -179,33 +181,50 @@ class _Reader:
             padding=padding,
         )
 
-    def _attention(self, prefix: str, *, first: bool) -> tuple[Dense | None, FirstTokenAttention | None]:
-        (query, q_bias), (key, k_bias), (value, v_bias) = (
-            self._weight_and_bias(prefix + self._names[name]) for name in ("query", "key", "value")
-        )
-        hidden = query.shape[0]
+    def _qkv(self, prefix: str) -> tuple[Tensor, Tensor]:
+        """Side by side, the queries scaled."""
+        (query, q_bias), (key, k_bias), (value, v_bias) = self._parts(prefix)
+        scale = (query.shape[0] // self._heads) ** -0.5
+        return torch.cat([query * scale, key, value]), torch.cat([q_bias * scale, k_bias, v_bias])
+
+    def _first_token_attention(self, prefix: str) -> FirstTokenAttention:
+        (query, q_bias), (key, _), (value, v_bias) = self._parts(prefix)
+        hidden, dtype = query.shape[0], self._form.dtype
         scale = (hidden // self._heads) ** -0.5
-        query, q_bias = query * scale, q_bias * scale
-        if first:
-            by_head = (self._heads, hidden // self._heads, hidden)
-            dtype = self._form.dtype
-            return None, FirstTokenAttention(
-                query=self._made(query, q_bias),
-                key=key.to(dtype).view(by_head),
-                value=value.to(dtype).view(by_head).transpose(1, 2).contiguous(),
-                value_bias=v_bias.to(dtype),
-            )
-        whole, bias = torch.cat([query, key, value]), torch.cat([q_bias, k_bias, v_bias])
-        return self._made(whole, bias, self._form.attention), None
+        by_head = (self._heads, hidden // self._heads, hidden)
+        return FirstTokenAttention(
+            query=self._exact(query * scale, q_bias * scale, dtype),
+            key=key.to(dtype).view(by_head),
+            value=value.to(dtype).view(by_head).transpose(1, 2).contiguous(),
+            value_bias=v_bias.to(dtype),
+        )
+
+    def _parts(self, prefix: str) -> list[tuple[Tensor, Tensor]]:
+        return [self._weight_and_bias(prefix + self._names[name]) for name in ("query", "key", "value")]
+
+    def _normed(self, weight: Tensor, bias: Tensor, norm: Norm) -> Dense:
+        """A layer behind a norm, and before what runs in the attention's type."""
+        form = self._form
+        if not form.whole:
+            return self._exact(weight, bias, form.dtype)
+        return QuantisedDense(
+            weight, bias, self._activation, self._fused, form.attention, self._smaller(norm, weight)
+        )
+
+    def _smaller(self, norm: Norm, weight: Tensor) -> Tensor | None:
+        """None where the layer does not see the norm's own channels, but a projection of them."""
+        return smaller(norm.weight, norm.bias, weight) if len(norm.weight) == weight.shape[1] else None
 
     def _dense(self, name: str) -> Dense:
-        return self._made(*self._weight_and_bias(name))
+        weight, bias = self._weight_and_bias(name)
+        form = self._form
+        if not form.whole:
+            return self._exact(weight, bias, form.dtype)
+        if form.attention != form.dtype:
+            return HalfDense(self._exact(weight, bias, form.attention), form.attention)
+        return QuantisedDense(weight, bias, self._activation, self._fused)
 
-    def _made(self, weight: Tensor, bias: Tensor, attention: torch.dtype | None = None) -> Dense:
-        """`attention`: the type of the answer, where the attention wants another one."""
-        dtype = self._form.dtype
-        if self._form.whole:
-            return QuantisedDense(weight, bias, self._activation, self._fused, attention or dtype)
+    def _exact(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Dense:
         return linear.dense(
             weight.to(dtype),
             bias.to(dtype),
