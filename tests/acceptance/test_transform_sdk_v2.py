@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -66,3 +67,13 @@ def test_a_bad_record_is_named_and_the_other_object_has_its_output(v2: Run) -> N
 def test_a_stopped_job_ends_as_stopped(v2: Run) -> None:
     assert v2.report["stopped"] == "Stopped"
     assert v2.report["models"] == 0
+
+
+def test_a_model_of_an_estimator_predicts_a_file(v2: Run) -> None:
+    told = re.findall(r"\d+", v2.report["sklearn"])
+    assert [int(number) for number in told] == v2.report["expected"]
+
+
+def test_an_inference_script_gets_what_the_filter_selects(v2: Run) -> None:
+    assert len(v2.report["own"]) == COUNT
+    assert v2.report["own"][0] == '"FILM NUMBER 0 WAS BAD"'

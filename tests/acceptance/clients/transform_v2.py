@@ -13,6 +13,7 @@ import sagemaker
 from sagemaker.exceptions import UnexpectedStatusException
 from sagemaker.huggingface import HuggingFaceModel
 from sagemaker.s3 import S3Downloader, S3Uploader, s3_path_join
+from sagemaker.sklearn import SKLearn
 from sagemaker.transformer import Transformer
 
 report_file, folder = Path(sys.argv[1]), Path(sys.argv[2])
@@ -124,6 +125,43 @@ batch_job.stop_transform_job(wait=True)
 seen["stopped"] = boto3.client("sagemaker").describe_transform_job(
     TransformJobName=batch_job.latest_transform_job.name
 )["TransformJobStatus"]
+
+# --- the published scikit-learn notebook: from the estimator, a whole CSV file a request -----------------------
+measured = [[number % 7, number % 3] for number in range(30)]
+train_uri = upload("train.csv", [f"{a},{b},{int(a > 3)}" for a, b in measured])
+batch_uri = upload("flowers.csv", [f"{a},{b}" for a, b in measured])
+estimator = SKLearn(
+    entry_point="flowers.py",
+    source_dir=str(Path(__file__).parent / "transform"),
+    framework_version="1.2-1",
+    instance_type="ml.m5.large",
+    role=role,
+    sagemaker_session=session,
+)
+estimator.fit({"train": train_uri})
+flowers = estimator.transformer(instance_count=1, instance_type="ml.m5.xlarge")
+flowers.transform(batch_uri, content_type="text/csv")
+flowers.wait()
+seen["sklearn"] = S3Downloader.read_file(s3_path_join(flowers.output_path, "flowers.csv.out"))
+seen["expected"] = [int(a > 3) for a, _ in measured]
+
+# --- an inference script of one's own, which the SDK packs into the archive -------------------------------------
+own = HuggingFaceModel(
+    model_data=archive,
+    role=role,
+    entry_point="inference.py",
+    source_dir=str(Path(__file__).parent / "transform"),
+    transformers_version="4.26",
+    pytorch_version="1.13",
+    py_version="py39",
+)
+shouting = own.transformer(
+    1, "ml.p3.2xlarge", assemble_with="Line", strategy="SingleRecord", env={"LOUD": "yes"}
+)
+shouting.transform(
+    reviews_uri, content_type="application/json", split_type="Line", input_filter="$.inputs", logs=False
+)
+seen["own"] = output(shouting, "reviews.jsonl.out")
 
 batch_job.delete_model()
 seen["models"] = len(boto3.client("sagemaker").list_models(NameContains=batch_job.model_name)["Models"])
