@@ -17,6 +17,7 @@ from typing import Any
 from clary.controllers.fleet import Fleets, Replica
 from clary.controllers.restarts import Restarts
 from clary.controllers.rollout import Counts, Sight, take_turn
+from clary.domain.async_inference import async_config
 from clary.domain.kinds import ENDPOINT
 from clary.routing.flights import Flights
 from clary.settings import Settings
@@ -30,6 +31,7 @@ BUSY_S = 0.2
 IDLE_S = 2.0
 LEAVE_S = 1.0  # a request that read the row before may still be on its way to an instance that has left it
 LONGEST_LEAVE_S = 120.0
+LONGEST_ASYNC_LEAVE_S = 3_600.0  # so long may an asynchronous invocation take
 
 
 @dataclass(slots=True)
@@ -188,7 +190,7 @@ class Endpoints:
         waited = now - held.leaving[replica.id]
         if waited < LEAVE_S:
             return False
-        return self.means.flights.count(replica.id) == 0 or waited > LONGEST_LEAVE_S
+        return self.means.flights.count(replica.id) == 0 or waited > _longest_leave_s(held.endpoint)
 
     def _delete(self, held: Held) -> None:
         endpoint = held.endpoint
@@ -223,3 +225,9 @@ def chosen(replicas: Sequence[Replica], wanted: Counts) -> Sequence[Replica]:
         own = [one for one in replicas if one.is_up and (one.generation, one.variant) == key]
         kept += sorted(own, key=lambda one: (one.phase != "ready", one.row.created))[:count]
     return kept
+
+
+def _longest_leave_s(endpoint: Resource) -> float:
+    """How long an instance may take for what it was asked before it had to go. Who deletes an endpoint waits less."""
+    is_asynchronous = endpoint.status != "Deleting" and async_config(endpoint.state) is not None
+    return LONGEST_ASYNC_LEAVE_S if is_asynchronous else LONGEST_LEAVE_S

@@ -282,3 +282,27 @@ def test_logs_of_the_latest_ended_instances_stay_and_older_ones_go(house: House)
     ended = house.rows("Failed")
     assert len(ended) == MOST_REMEMBERED
     assert len(list((house.settings.jobs / INSTANCE).iterdir())) <= MOST_REMEMBERED + 1
+
+
+@pytest.mark.parametrize(("is_asynchronous", "patience_s"), [(False, 120), (True, 3600)])
+def test_what_takes_long_is_not_cut_short(house: House, is_asynchronous: bool, patience_s: int) -> None:
+    wanted = generation_of(
+        "c",
+        {**config(), **({"AsyncInferenceConfig": {}} if is_asynchronous else {})},
+        MODELS,
+        now=house.clock.now,
+    )
+    house.create()
+    state = house.endpoint.state
+    house.change(lambda row: {"state": {**state, "generations": {"one": wanted}}})
+    house.step()
+    house.serve()
+    house.step()
+    (route,) = routes(house.endpoint.state)
+    assert house.flights.board(route.instances)
+    house.change(lambda row: rescaled(row.state, {"main": {"count": 0}}, now=house.clock.now))
+    house.step(LEAVE_S, turns=3)
+    house.step(patience_s - 10.0, turns=1)
+    assert [row.status for row in house.rows()] == ["InProgress"]
+    house.step(10.0, turns=1)
+    assert [row.status for row in house.rows()] == ["Stopped"]
