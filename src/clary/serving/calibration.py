@@ -13,7 +13,7 @@ from clary.serving.contract import Contract
 from clary.serving.faults import LoadFault, RequestFault
 
 FORMS = {".jsonl": content.LINES, ".ndjson": content.LINES, ".csv": content.CSV, ".json": content.JSON}
-FEWEST, MOST = 20, 500  # texts that are compared
+FEWEST, MOST = 20, 256  # texts that are compared
 PAIRS = (("text", "text_pair"), ("question", "context"))
 
 

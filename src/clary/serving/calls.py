@@ -9,6 +9,17 @@ from typing import Any, Protocol
 from clary.serving.faults import RequestFault
 from clary.serving.reading import Part
 
+INTERNAL = {  # parameters that name code or objects: a request must not load either
+    "assistant_model",
+    "custom_generate",
+    "generation_config",
+    "logits_processor",
+    "prefix_allowed_tokens_fn",
+    "stopping_criteria",
+    "streamer",
+    "trust_remote_code",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -55,6 +66,8 @@ def call_of(document: Any) -> Call:
     parameters = rest.pop("parameters", None)
     if parameters is not None and not isinstance(parameters, dict):
         raise RequestFault(f"parameters: an object expected, not {shown(parameters)}")
+    if internal := sorted(INTERNAL & set(parameters or {})):
+        raise RequestFault(f"parameters.{internal[0]}: not for a request to say")
     inputs = rest.pop("inputs") if "inputs" in rest else rest
     return Call(inputs, parameters or {})
 

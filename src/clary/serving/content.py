@@ -67,7 +67,7 @@ def _reader(kind: str) -> Callable[[bytes], Any]:
 
 def _text(body: bytes) -> str:
     try:
-        return body.decode()
+        return body.decode("utf-8-sig")  # tables often begin with a mark
     except UnicodeDecodeError as error:
         raise RequestFault(
             f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}"
@@ -83,6 +83,8 @@ def _json(body: bytes) -> Any:
         ) from error
     except RecursionError as error:
         raise RequestFault("the body is not JSON that can be read: it is nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise RequestFault(f"the body is not JSON that can be read: {error}") from error
 
 
 def _no_constant(name: str) -> Any:
@@ -96,7 +98,7 @@ def _lines(body: bytes) -> list[Any]:
             continue
         try:
             records.append(json.loads(line, parse_constant=_no_constant))
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise RequestFault(f"line {number} is not JSON: {error}") from error
     if not records:
         raise RequestFault("the body has no line; a JSON record a line is expected")
@@ -149,7 +151,7 @@ def _image(body: bytes) -> Any:
         image = Image.open(io.BytesIO(body))
         image.load()
     except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise RequestFault(f"the body is not an image that can be read: {error}") from error
+        raise RequestFault("the body is not an image that can be read") from error
     return image
 
 

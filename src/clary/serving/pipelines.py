@@ -74,6 +74,8 @@ def how(task: str, precision: str, trust_remote_code: bool) -> dict[str, Any]:
         raise LoadFault(
             f"CLARY_PRECISION={precision}: {task} with this model runs in fp32 or bf16 only; leave CLARY_PRECISION out"
         )
+    quieten: Any = transformers.utils.logging.disable_progress_bar
+    quieten()  # the log is for other things
     named = "dtype" if int(transformers.__version__.partition(".")[0]) >= 5 else "torch_dtype"
     return {named: dtype, "trust_remote_code": trust_remote_code}
 

@@ -95,7 +95,9 @@ def what_is_in(folder: Path) -> str:
 
 
 def readable(task: str) -> tuple[str, ...]:
-    """The content types that a task takes."""
+    """The content types that a task takes; "": all that there are, for code that may do with any."""
+    if not task:
+        return (*content.TEXTS, *content.IMAGES, *content.SOUNDS)
     if task.startswith(OF_IMAGES):
         return (*content.IMAGES, content.JSON)
     if task.startswith(OF_SOUNDS):
