@@ -18,6 +18,13 @@ from clary.agent.transform_ask import Asker, NoAnswer, Refused
 Act = Callable[[BaseHTTPRequestHandler, bytes], None]
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no news."""
+
+
 class Model:
     """Answers as `act` does; `asked` are the bodies that came, `connections` how many times one was made."""
 
@@ -47,8 +54,7 @@ class Model:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
 
     @property
     def address(self) -> str:
