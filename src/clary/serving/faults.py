@@ -27,11 +27,6 @@ class NotAcceptable(RequestFault):
     status = 406
 
 
-def status_of(error: Exception) -> int:
-    """The HTTP status of an answer: a fault of the request says its own, everything else is the model's."""
-    return error.status if isinstance(error, RequestFault) else 500
-
-
 def last_line(error: BaseException) -> str:
     """What stands last in its traceback."""
     return traceback.format_exception_only(error)[-1].strip()

@@ -94,10 +94,9 @@ def model_handler(folder: Path, asked: Contract, *, model_dir: Path | None = Non
     """The handler of a transformers model. Raises LoadFault."""
     task = _task(folder, asked)
     predictor, report = predictor_of(folder, task, asked, model_dir=model_dir)
-    on_cpu = report["device"] == "cpu"
     return ModelHandler(
         predictor,
-        shared=on_cpu,
+        shared=report["device"] == "cpu" and not asked.trust_remote_code,
         batch=BATCHES[report["device"]] if isinstance(predictor, EncoderPredictor) else 1,
         report=report,
         readable=tasks.readable(task),

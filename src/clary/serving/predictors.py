@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clary.inference import Encoder, ModelFault
+from clary.inference.source import FAMILIES
 from clary.serving import calibration, pipelines, sequences, tasks
 from clary.serving.calls import Call, Predictor, Work
 from clary.serving.contract import Contract
@@ -29,16 +30,12 @@ def predictor_of(
 
     Raises LoadFault.
     """
-    if task in tasks.ENCODER_TASKS and not asked.trust_remote_code:
-        encoder = _encoder(folder, task, asked, asked.precision)
-        if _wins(encoder) or not pipelines.offers(task):
-            report = _report(encoder, task)
-            if asked.precision == "int8":
-                exact = _encoder(folder, task, asked, "fp32")
-                report["agreement"] = calibration.measured(
-                    exact, encoder, asked, (folder, model_dir or folder)
-                )
-            return _encoded(encoder, folder, task, asked), report
+    if (encoder := _suitable(folder, task, asked)) is not None:
+        report = _report(encoder, task)
+        if asked.precision == "int8":
+            exact = _encoder(folder, task, "fp32")
+            report["agreement"] = calibration.measured(exact, encoder, asked, (folder, model_dir or folder))
+        return _encoded(encoder, folder, task, asked), report
     if sequences.is_one(task):
         return _sequences(folder, task, asked)
     made = pipelines.pipeline(
@@ -76,10 +73,24 @@ def pipeline_predictor(made: Any, task: str, asked: Contract) -> pipelines.Pipel
     return kind(made, task, truncate=asked.truncate)
 
 
-def _encoder(folder: Path, task: str, asked: Contract, precision: str) -> Encoder:
+def _suitable(folder: Path, task: str, asked: Contract) -> Encoder | None:
+    """Clary's own way, where it is faster than the pipeline, or the only one. Raises LoadFault."""
+    if task not in tasks.ENCODER_TASKS:
+        return None
     configuration = tasks.configuration(folder)
     if "auto_map" in configuration and not asked.trust_remote_code:
         raise LoadFault("the model brings code of its own: HF_TRUST_REMOTE_CODE=true lets it run")
+    known = str(configuration.get("model_type")).replace("-", "_") in FAMILIES
+    if asked.trust_remote_code or not (known or not pipelines.offers(task)):
+        return None
+    encoder = _encoder(folder, task, asked.precision)
+    if not getattr(encoder.tokenizer, "is_fast", False):  # places of tokens are not to be had
+        return None
+    wins = encoder.way.startswith("padding-free") or encoder.way.endswith(": on cuda")
+    return encoder if wins or not pipelines.offers(task) else None
+
+
+def _encoder(folder: Path, task: str, precision: str) -> Encoder:
     try:
         return Encoder.load(
             folder,
@@ -90,10 +101,6 @@ def _encoder(folder: Path, task: str, asked: Contract, precision: str) -> Encode
     except ModelFault as error:
         setting = f"CLARY_PRECISION={precision}: " if "precision" in str(error) else ""
         raise LoadFault(f"{setting}{error} (task {task}: HF_TASK sets another)") from error
-
-
-def _wins(encoder: Encoder) -> bool:
-    return encoder.way.startswith("padding-free") or encoder.way.endswith(": on cuda")
 
 
 def _report(encoder: Encoder, task: str) -> dict[str, Any]:

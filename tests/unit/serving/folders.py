@@ -115,10 +115,11 @@ def save_gpt2(folder: Path, *, positions: int = 48) -> Path:
     return folder
 
 
-def save_bart(folder: Path, **changes: Any) -> Path:
+def save_bart(folder: Path, kind: str = "ConditionalGeneration", **changes: Any) -> Path:
     """A random BART with the words of the tests."""
     import torch
-    from transformers import BartConfig, BartForConditionalGeneration
+    import transformers
+    from transformers import BartConfig
 
     reader = tokenizer_for("bert")
     config = BartConfig(
@@ -139,10 +140,11 @@ def save_bart(folder: Path, **changes: Any) -> Path:
         **changes,
     )
     torch.manual_seed(2)
-    made = BartForConditionalGeneration(config)
+    made = getattr(transformers, f"BartFor{kind}")(config)
     with torch.no_grad():
         for weight in made.parameters():
             weight.normal_(0, 0.4)
     made.save_pretrained(folder)
+    reader.model_input_names = ["input_ids", "attention_mask"]
     reader.save_pretrained(folder)
     return folder

@@ -22,6 +22,7 @@ from tests.unit.serving.folders import (  # noqa: E402
     refused,
     request,
     save,
+    save_bart,
 )
 
 NLI = ["contradiction", "neutral", "entailment"]
@@ -263,3 +264,29 @@ def test_images(tmp_path):
     status, message = refused(handler, b"inputs\na\n", "text/csv")
     assert status == 415
     assert "image/jpeg" in message
+
+
+def test_zero_shot_with_an_encoder_and_decoder(tmp_path):
+    """The usual zero-shot model is BART's, which only transformers runs."""
+    labels = dict(enumerate(NLI))
+    save_bart(
+        tmp_path, "SequenceClassification", id2label=labels, label2id={name: i for i, name in labels.items()}
+    )
+    given = {"candidate_labels": ["film", "plot"]}
+    handler = loaded(tmp_path, environment={"HF_TASK": "zero-shot-classification"})
+    assert handler.report["way"] == "transformers' zero-shot-classification pipeline"
+    assert_same(
+        asked(handler, "good film", given),
+        pipeline("zero-shot-classification", tmp_path)("good film", **given),
+    )
+    (response,) = handler.answer([request({"inputs": "good film", "parameters": {"labels": ["a"]}})])
+    assert response.status == 400
+
+
+@pytest.mark.skipif(transformers.__version__ < "5", reason="its own pipeline does it")
+def test_questions_to_an_architecture_that_only_transformers_runs(folders):
+    folder = folders("albert", "QuestionAnswering", ("start", "end"))
+    handler = loaded(folder)
+    assert handler.report["way"].startswith("in batches of like length")
+    answer = asked(handler, {"question": "what is it?", "context": "good film"})
+    assert answer["answer"] in "good film"

@@ -228,3 +228,9 @@ def test_the_toolkit_of_an_image(image, toolkit):
 def test_a_model_of_transformers_in_a_pytorch_image(folder):
     handler = loaded(folder, environment={"CLARY_IMAGE": "pytorch-inference:2.6"})
     assert handler.answer([request({"inputs": "good"})])[0].status == 200
+
+
+def test_a_model_that_may_bring_code_is_not_shared(folder):
+    handler = loaded(folder, environment={"HF_TRUST_REMOTE_CODE": "true"})
+    assert not handler.shared
+    assert handler.report["way"] == "transformers' text-classification pipeline"
