@@ -3,20 +3,20 @@ refused with a documented error."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import io
 import json
 import tarfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.acceptance.workers import kill_a_worker
@@ -107,7 +107,7 @@ def endpoint(server: ServerProcess) -> Iterator[str]:
 
 
 def call(server: ServerProcess, tally: Tally, numbers: Iterator[int]) -> None:
-    runtime = server.client("sagemaker-runtime", config=Config(retries={"total_max_attempts": 1}))
+    runtime = server.client("sagemaker-runtime", config={"max_pool_connections": CALLERS})  # one attempt
     while (number := next(numbers)) < REQUESTS:
         sent = time.monotonic()
         try:
@@ -126,9 +126,11 @@ def call(server: ServerProcess, tally: Tally, numbers: Iterator[int]) -> None:
                 tally.wrong.append((number, body))
 
 
-def until(tally: Tally, part: float) -> None:
+def until(tally: Tally, part: float, futures: Sequence[Future[None]]) -> None:
     while tally.done < REQUESTS * part:
-        time.sleep(0.05)
+        done, _ = concurrent.futures.wait(futures, timeout=0.05, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
 
 
 def test_every_request_is_answered_once_and_rightly_or_refused(server: ServerProcess, endpoint: str) -> None:
@@ -143,14 +145,14 @@ def test_every_request_is_answered_once_and_rightly_or_refused(server: ServerPro
 
     with ThreadPoolExecutor(CALLERS) as callers:
         futures = [callers.submit(call, server, tally, drawn()) for _ in range(CALLERS)]
-        until(tally, 0.2)
+        until(tally, 0.2, futures)
         kill_a_worker(server.home)
-        until(tally, 0.4)
+        until(tally, 0.4, futures)
         asked = time.monotonic()
         server.client("sagemaker").update_endpoint(EndpointName=endpoint, EndpointConfigName="second")
         wait(server, endpoint)
         settled = time.monotonic()
-        until(tally, 0.8)
+        until(tally, 0.8, futures)
         kill_a_worker(server.home)
         for future in futures:
             future.result()

@@ -15,8 +15,11 @@ def kill_a_worker(home: Path) -> int:
 
 
 def worker_pids(home: Path) -> list[int]:
-    """Forked from their template without an exec: same command line as their parent."""
-    found = [pid for pid in _marked(home) if _command(pid) and _command(pid) == _command(_parent(pid))]
+    """Forked without an exec, with the command line of their parent, and parents of nobody."""
+    marked = _marked(home)
+    parents = {_parent(pid) for pid in marked}
+    forked = [pid for pid in marked if _command(pid) and _command(pid) == _command(_parent(pid))]
+    found = [pid for pid in forked if pid not in parents]
     assert found, "no worker runs"
     return sorted(found)
 
