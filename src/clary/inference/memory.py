@@ -8,6 +8,7 @@ from functools import cache
 
 TRIM, MMAP = -1, -3  # mallopt's names for its settings
 MOST = 1 << 30
+LARGE = (1 << 30, 1 << 25)  # older releases take no more than the second
 
 
 @cache
@@ -25,4 +26,4 @@ def keep() -> bool:
     except (AttributeError, OSError):
         return False
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
-    return bool(mallopt(TRIM, MOST)) and bool(mallopt(MMAP, MOST))
+    return any(mallopt(MMAP, size) for size in LARGE) and bool(mallopt(TRIM, MOST))
