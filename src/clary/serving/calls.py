@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clary.serving.faults import RequestFault
-from clary.serving.reading import Part
+
+if TYPE_CHECKING:  # a script's environment need not have what models are run with
+    from clary.serving.reading import Part
 
 INTERNAL = {  # parameters that name code or objects: a request must not load either
     "assistant_model",

@@ -9,8 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from clary.serving.faults import NotAcceptable, RequestFault, UnsupportedType
 
 JSON, CSV, LINES, NPY, TEXT = (
@@ -138,6 +136,8 @@ def rows_of_csv(body: bytes) -> list[list[str]]:
 
 def array_of_npy(body: bytes) -> Any:
     """A numpy array; one of Python objects is refused (reading it would run code). Raises RequestFault."""
+    import numpy as np
+
     try:
         return np.load(io.BytesIO(body), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -211,6 +211,8 @@ def _to_csv(value: Any) -> bytes:
         table.writeheader()
         table.writerows(records)
         return stream.getvalue().encode()
+    import numpy as np
+
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -224,6 +226,8 @@ def _to_csv(value: Any) -> bytes:
 
 
 def _to_npy(value: Any) -> bytes:
+    import numpy as np
+
     try:
         array = np.asarray(value)
     except ValueError as error:

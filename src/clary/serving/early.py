@@ -20,7 +20,7 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> None:
     """
     told = configuration(environment)
     if told.multi_model:
-        names = ["torch", "clary.serving.loading"]
+        names = ["torch", "clary.serving.loading", "clary.serving.predictors"]
     elif told.workers > 1:
         scripts = "\n".join(_scripts(folder / "code"))
         names = [name for name in _SLOW if name in scripts]

@@ -6,17 +6,19 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clary.serving import contract, pipelines, source, tasks, toolkits, user_code
+from clary.serving import contract, source, tasks, toolkits, user_code
 from clary.serving.calls import Predictor
 from clary.serving.context import Context
 from clary.serving.contract import Contract
-from clary.serving.encoder import EncoderPredictor
+from clary.serving.device import prepared
 from clary.serving.handler import Handler
-from clary.serving.model import ModelHandler
-from clary.serving.predictors import predictor_of
 from clary.serving.scripted import ScriptHandler
 from clary.serving.toolkits import Toolkit
+
+if TYPE_CHECKING:  # what runs models is imported where it is used: a script's environment need not have torch
+    from clary.serving.model import ModelHandler
 
 BATCHES = {
     "cpu": 8,
@@ -27,7 +29,7 @@ BATCHES = {
 def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
     """Raises LoadFault, or whatever the user's own code raises."""
     asked = contract.read(environment)
-    pipelines.one_thread()
+    place = prepared() if asked.toolkit != "sklearn" else "cpu"
     folder = source.folder(asked, model_dir)
     script = user_code.find(asked, model_dir, *([folder] if source.is_local(asked) else []))
     if script is None and asked.toolkit == "sklearn":
@@ -35,13 +37,15 @@ def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
     is_torch_script = asked.toolkit == "pytorch" and not (folder / "config.json").exists()
     if script is None and not is_torch_script:
         return model_handler(folder, asked, model_dir=model_dir)
-    return script_handler(script, folder, asked)
+    return script_handler(script, folder, asked, place)
 
 
-def script_handler(script: Path | None, folder: Path, asked: Contract) -> Handler:
-    """The handler of a script and of the toolkit that completes it. Raises LoadFault, and what the script raises."""
-    device = pipelines.device()
-    context = Context(str(folder), 0 if device == "cuda" else None)
+def script_handler(script: Path | None, folder: Path, asked: Contract, place: str) -> Handler:
+    """The handler of a script and of the toolkit that completes it, at a `place`: cpu or cuda.
+
+    Raises LoadFault, and what the script raises.
+    """
+    context = Context(str(folder), 0 if place == "cuda" else None)
     nothing = user_code.Functions(None, None, None, None, None)
     functions = user_code.imported(script, script.parent, context) if script is not None else nothing
     if script is not None and not functions.names and asked.toolkit == "huggingface":
@@ -54,7 +58,7 @@ def script_handler(script: Path | None, folder: Path, asked: Contract) -> Handle
         context,
         model_dir=folder,
         accept=asked.accept,
-        report={"way": way, "device": device, **({"task": asked.task} if asked.task else {})},
+        report={"way": way, "device": place, **({"task": asked.task} if asked.task else {})},
     )
 
 
@@ -79,6 +83,9 @@ def _toolkit(functions: user_code.Functions, folder: Path, asked: Contract) -> T
 
 def _model(folder: Path, *, seen: bool, task: str, asked: Contract) -> Predictor:
     """A pipeline where the script sees it, and transformers has it; else what is fastest."""
+    from clary.serving import pipelines
+    from clary.serving.predictors import predictor_of
+
     if seen and pipelines.offers(task):
         return pipelines.pipeline(  # type: ignore[no-any-return]
             folder, task, precision=asked.precision, trust_remote_code=asked.trust_remote_code
@@ -92,6 +99,10 @@ def _task(folder: Path, asked: Contract) -> str:
 
 def model_handler(folder: Path, asked: Contract, *, model_dir: Path | None = None) -> ModelHandler:
     """The handler of a transformers model. Raises LoadFault."""
+    from clary.serving.encoder import EncoderPredictor
+    from clary.serving.model import ModelHandler
+    from clary.serving.predictors import predictor_of
+
     task = _task(folder, asked)
     predictor, report = predictor_of(folder, task, asked, model_dir=model_dir)
     return ModelHandler(

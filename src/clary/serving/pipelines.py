@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clary.serving import reading
 from clary.serving.calls import Answer, Call, shown
+from clary.serving.device import device
 from clary.serving.faults import LoadFault, RequestFault, last_line
 
 TRUNCATION: dict[
@@ -55,13 +55,6 @@ def pipeline(folder: Path, task: str, *, precision: str, trust_remote_code: bool
         raise LoadFault(why_not(error, folder, task)) from error
     _limit(made)
     return made
-
-
-def device() -> str:
-    """Where models run here."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def how(task: str, precision: str, trust_remote_code: bool) -> dict[str, Any]:
@@ -213,13 +206,3 @@ def _texts(inputs: Any) -> list[Any]:
     if isinstance(inputs, list):
         return [text for item in inputs for text in _texts(item)]
     return [inputs]
-
-
-def one_thread() -> None:
-    """A worker has one thread: none of torch's or the tokenizer's beside it. And no progress bars in the log."""
-    import torch
-
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -8,6 +8,7 @@ from typing import Any
 
 from clary.serving import pipelines, tasks
 from clary.serving.calls import Answer, Call, shown
+from clary.serving.device import device
 from clary.serving.faults import LoadFault, RequestFault, last_line
 from clary.serving.reading import note, too_long
 
@@ -52,7 +53,7 @@ class SequencePredictor:
             raise
         except Exception as error:  # broken folders end in exceptions of every kind
             raise LoadFault(pipelines.why_not(error, folder, task)) from error
-        self._model.to(pipelines.device()).eval()
+        self._model.to(device()).eval()
         self.device = self._model.device.type
         self._task, self._truncate = task, truncate
         settings = tasks.configuration(folder)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from clary.serving import content
 from clary.serving.calls import call_of
 from clary.serving.faults import LoadFault, RequestFault, UnsupportedType
@@ -76,6 +74,8 @@ def array(body: bytes, content_type: str) -> Any:
 
 
 def _regular(value: Any) -> Any:
+    import numpy as np
+
     try:
         made = np.asarray(value)
     except ValueError as error:
@@ -84,6 +84,8 @@ def _regular(value: Any) -> Any:
 
 
 def _numbers(rows: Sequence[Sequence[str]]) -> Any:
+    import numpy as np
+
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise RequestFault(f"row {number} of the CSV has {len(row)} fields, the first has {len(rows[0])}")
@@ -118,6 +120,7 @@ def _torch_script(model_dir: Path) -> Any:
 
 
 def _tensor(body: bytes, content_type: str) -> Any:
+    import numpy as np
     import torch
 
     values = array(body, content_type)

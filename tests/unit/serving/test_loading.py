@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -234,3 +237,40 @@ def test_a_model_that_may_bring_code_is_not_shared(folder):
     handler = loaded(folder, environment={"HF_TRUST_REMOTE_CODE": "true"})
     assert not handler.shared
     assert handler.report["way"] == "transformers' text-classification pipeline"
+
+
+WITHOUT = """
+import sys
+sys.path.append(sys.argv[1])
+for name in ("torch", "numpy", "transformers", "tokenizers", "safetensors", "huggingface_hub"):
+    sys.modules[name] = None
+from pathlib import Path
+from clary.serving.handler import Request, load
+handler = load(Path(sys.argv[2]), {"CLARY_IMAGE": sys.argv[3]})
+print(handler.answer([Request(b"[1, 2]", "application/json", "", {})])[0].body.decode())
+"""
+SCRIPT = """
+import json
+import subprocess
+import sys
+from pathlib import Path
+def model_fn(folder): return 3
+def input_fn(body, kind): return json.loads(body)
+def predict_fn(numbers, model): return [model * number for number in numbers]
+"""
+
+
+@pytest.mark.parametrize(
+    "image", ["pytorch-inference:2", "huggingface-pytorch-inference:2", "scikit-learn:1"]
+)
+def test_a_script_needs_no_package_but_its_own(tmp_path, image):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "inference.py").write_text(SCRIPT)
+    source = str(Path(__file__).parents[3] / "src")
+    told = subprocess.run(
+        [sys.executable, "-I", "-c", WITHOUT, source, str(tmp_path), image],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.stdout, told.returncode) == ("[3,6]\n", 0), told.stderr
