@@ -137,7 +137,10 @@ class Member:
         for asked in self._batch:
             asked.forget = asked.caught_up = _nothing
         self._batch = ()
-        if not self.is_dead:
+        self._go_on()  # the end of a stream may come with the piece that held it up
+        if not (
+            self.is_dead or self.is_overdue
+        ):  # one that is being killed would take the next request along
             self._on_free(self)
 
 
