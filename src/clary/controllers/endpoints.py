@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clary.controllers.fleet import Fleets, Replica
+from clary.controllers.fleet import Fleets, Replica, are_news
 from clary.controllers.restarts import Restarts
 from clary.controllers.rollout import Counts, Sight, take_turn
 from clary.domain.async_inference import async_config
@@ -26,9 +26,11 @@ from clary.store.base import Lease, Resource, Store
 log = logging.getLogger("clary.controllers.endpoints")
 
 KIND = ENDPOINT.name
-MOST_CLAIMED = 100
+MOST_CLAIMED = 1000
 BUSY_S = 0.2
 IDLE_S = 2.0
+FIRST_REST_S, LONGEST_REST_S = 0.2, 30.0
+SWEEP_EVERY_S = 3_600.0
 LEAVE_S = 1.0  # a request that read the row before may still be on its way to an instance that has left it
 LONGEST_LEAVE_S = 120.0
 LONGEST_ASYNC_LEAVE_S = 3_600.0  # so long may an asynchronous invocation take
@@ -39,6 +41,8 @@ class Held:
     """An endpoint under this controller's lease; `endpoint` is its row as last read or written.
 
     `told`: what ready instances wrote down, by id. `leaving`: since when an instance is no longer to be asked.
+    `replicas`: as last read, None where they have to be read again. `faults`: turns in a row that raised; no further
+    one before `rests_until`.
     """
 
     lease: Lease
@@ -46,6 +50,9 @@ class Held:
     told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     leaving: dict[str, float] = field(default_factory=dict)
     restarts: Restarts = field(default_factory=Restarts)
+    replicas: Sequence[Replica] | None = None
+    faults: int = 0
+    rests_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ class Endpoints:
     means: Means
     _held: dict[str, Held] = field(default_factory=dict)
     _renewed: float = 0.0
+    _swept: float = 0.0
 
     def resume(self, now: float) -> None:
         """Take over what a former controller of this owner held."""
@@ -76,16 +84,35 @@ class Endpoints:
         """One look at every endpoint held. Gives the seconds that may pass until the next."""
         self._claim(now)
         self._renew(now)
+        self._sweep(now)
         versions = self.means.store.held(KIND, owner=self.means.owner) if self._held else {}
+        alive = self.means.fleets.alive(self.means.owner) if self._held else {}
         is_busy = False
         for name, held in list(self._held.items()):
-            try:
-                is_busy |= self._turn(name, held, versions.get(name), now)
-            except Exception:
-                # one endpoint's trouble must not hold up the others
-                log.exception("%s: a turn failed", held.endpoint.arn)
-                is_busy = True
+            # a rest longer than any there is: the clock was set back
+            if not 0 < held.rests_until - now <= LONGEST_REST_S:
+                is_busy |= self._try(held, versions.get(name), alive.get(name, {}), now)
         return BUSY_S if is_busy else IDLE_S
+
+    def _try(self, held: Held, version: int | None, alive: Mapping[str, int], now: float) -> bool:
+        """One endpoint's trouble must not hold up the others."""
+        if held.replicas is not None and are_news(held.replicas, alive):
+            held.replicas = None
+        try:
+            is_busy = self._turn(held, version, now)
+        except Exception:
+            log.exception("%s: a turn failed", held.endpoint.arn)
+            held.rests_until = now + min(FIRST_REST_S * 2 ** min(held.faults, 10), LONGEST_REST_S)
+            held.faults += 1
+            held.replicas = None
+            return True
+        held.faults = 0
+        return is_busy
+
+    def _sweep(self, now: float) -> None:
+        if not 0 <= now - self._swept < SWEEP_EVERY_S:
+            self._swept = now
+            self.means.fleets.sweep(now)
 
     def _claim(self, now: float) -> None:
         leases = self.means.store.claim(
@@ -102,8 +129,9 @@ class Endpoints:
             self.means.store.renew(KIND, owner=self.means.owner, until=now + lease_s)
             self._renewed = now
 
-    def _turn(self, name: str, held: Held, version: int | None, now: float) -> bool:
+    def _turn(self, held: Held, version: int | None, now: float) -> bool:
         """True while something is on its way."""
+        name = held.endpoint.name
         if held.endpoint.version != version:
             row = self.means.store.get(KIND, name) if version is not None else None
             if row is None:
@@ -111,8 +139,10 @@ class Endpoints:
                 self._held.pop(name)
                 return False
             held.endpoint = row
-        replicas = self.means.fleets.look(name)
-        held.restarts.look(replicas, now)
+        if held.replicas is None:
+            held.replicas = self.means.fleets.look(name)
+        replicas = held.replicas
+        held.restarts.look(replicas)
 
         def demand(variant: str, config: Mapping[str, Any]) -> int:
             return self._demand(held.endpoint, variant, config, now)
@@ -129,8 +159,7 @@ class Endpoints:
                 log.info("%s %s", target.arn, target.status)
         self._carry_out(held, replicas, kept, turn.wanted, now)
         if held.endpoint.status == "Deleting" and all(one.phase == "ended" for one in replicas):
-            self._delete(held)
-            return False
+            return not self._delete(held)
         if is_over:
             self._held.pop(name, None)
             return False
@@ -177,14 +206,16 @@ class Endpoints:
                     acted = True
         stay = {one.id for one in kept}
         leaving = [one for one in replicas if one.is_up and one.id not in stay]
-        held.leaving = {one.id: held.leaving.get(one.id, now) for one in leaving}
+        # not later than now: the clock may have been set back
+        held.leaving = {one.id: min(held.leaving.get(one.id, now), now) for one in leaving}
         for one in leaving:
             if one.phase != "ready" or self._has_left(held, one, now):
                 self.means.fleets.stop(one, now)
                 acted = True
         if acted:
             self.means.changed()
-        self.means.fleets.forget(replicas)
+        if self.means.fleets.forget(replicas) or acted:
+            held.replicas = None
 
     def _has_left(self, held: Held, replica: Replica, now: float) -> bool:
         waited = now - held.leaving[replica.id]
@@ -192,13 +223,16 @@ class Endpoints:
             return False
         return self.means.flights.count(replica.id) == 0 or waited > _longest_leave_s(held.endpoint)
 
-    def _delete(self, held: Held) -> None:
+    def _delete(self, held: Held) -> bool:
+        """False when somebody wrote in between: the next turn looks again."""
         endpoint = held.endpoint
-        self.means.store.delete(KIND, endpoint.name, version=endpoint.version)
+        if not self.means.store.delete(KIND, endpoint.name, version=endpoint.version):
+            return False
         self._held.pop(endpoint.name, None)
         self.means.flights.forget(endpoint.name)
         log.info("%s deleted", endpoint.arn)
         self.means.changed()
+        return True
 
     def _write(self, held: Held, seen: Resource, target: Resource, *, keep: bool, now: float) -> bool:
         """False when somebody else wrote in between: the next turn looks again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,18 @@ from clary.agent import contract
 from clary.domain import jobs
 from clary.domain.async_inference import ASYNC_ENVIRONMENT
 from clary.domain.endpoints import variant_of
-from clary.domain.kinds import ENDPOINT_INSTANCE
+from clary.domain.kinds import ENDPOINT, ENDPOINT_INSTANCE
 from clary.domain.names import Account
 from clary.store.base import AlreadyExists, Page, Resource, Store, Where
 
 KIND = ENDPOINT_INSTANCE.name
+READY = "InService"
+ENDED_FROM_OUTSIDE = (
+    "InternalServerError: something on this machine ended the instance (its agent got SIGTERM)."
+)
 MOST_REMEMBERED = 20  # instances of an endpoint that have ended: their logs can still be read
+REMEMBERED_S = 7 * 86_400.0  # so long are instances of a deleted endpoint
+ENDED = tuple(status for status in ENDPOINT_INSTANCE.moves if ENDPOINT_INSTANCE.is_final(status))
 
 Phase = Literal["waiting", "starting", "ready", "stopping", "ended"]
 
@@ -39,11 +45,23 @@ class Replica:
         return self.phase in {"waiting", "starting", "ready"}
 
     @property
+    def was_asked_to_stop(self) -> bool:
+        return any(entry["Status"] == "Stopping" for entry in self.row.state["transitions"])
+
+    @property
     def failure(self) -> str | None:
         """Why it ended, where nobody had asked it to."""
-        if self.row.status not in {"Failed", "Completed"}:
+        if self.phase != "ended" or self.was_asked_to_stop:
             return None
+        if self.row.status == "Stopped":
+            return ENDED_FROM_OUTSIDE
         return str(self.row.state.get("reason") or "The server program ended by itself.")
+
+    @property
+    def served_s(self) -> float:
+        """How long an instance that has ended had answered."""
+        since = [entry["StartTime"] for entry in self.row.state["transitions"] if entry["Status"] == READY]
+        return self.row.modified - float(since[0]) if since else 0.0
 
     @property
     def was_interrupted(self) -> bool:
@@ -60,14 +78,14 @@ class Fleets:
 
     def look(self, endpoint: str) -> Sequence[Replica]:
         """All of an endpoint's instances that there are, oldest first; those that have ended too."""
-        rows: list[Resource] = []
-        token: str | None = None
-        while True:
-            page = Page(sort="created", limit=500, after=token)
-            found, token = self.store.list(KIND, Where(name_prefix=f"{endpoint}."), page)
-            rows += found
-            if token is None:
-                return [_replica(row) for row in rows]
+        return [_replica(row) for row in self._rows(Where(name_prefix=f"{endpoint}."))]
+
+    def alive(self, owner: str) -> Mapping[str, Mapping[str, int]]:
+        """Versions of the rows of all instances that the job controller of `owner` works on, by endpoint and name."""
+        found: dict[str, dict[str, int]] = {}
+        for name, version in self.store.held(KIND, owner=owner).items():
+            found.setdefault(name.partition(".")[0], {})[name] = version
+        return found
 
     def make(self, endpoint: Resource, generation: str, variant: str, now: float) -> None:
         """One more instance. What it needs to know is copied into its row."""
@@ -110,13 +128,40 @@ class Fleets:
         document: dict[str, Any] = json.loads(path.read_text("utf-8"))
         return document
 
-    def forget(self, replicas: Sequence[Replica], *, most: int = MOST_REMEMBERED) -> None:
-        """The oldest of those that have ended, with their logs, beyond so many."""
+    def forget(self, replicas: Sequence[Replica], *, most: int = MOST_REMEMBERED) -> bool:
+        """The oldest of those that have ended, with their logs, beyond so many. False if there are none such."""
         ended = sorted((one for one in replicas if one.phase == "ended"), key=lambda one: one.row.modified)
-        for replica in ended[: max(0, len(ended) - most)]:
-            if folder := replica.row.state.get("folder"):
-                shutil.rmtree(self.jobs / str(folder), ignore_errors=True)
-            self.store.delete(KIND, replica.row.name)
+        too_many = ended[: max(0, len(ended) - most)]
+        for replica in too_many:
+            self._forget(replica.row)
+        return bool(too_many)
+
+    def sweep(self, now: float) -> None:
+        """Forget, with their logs, what deleted endpoints left long ago."""
+        where = Where(statuses=ENDED, modified_before=now - REMEMBERED_S)
+        old = list(self._rows(where))
+        there = {head.name for head in self.store.heads(ENDPOINT.name)} if old else set()
+        for row in old:
+            if row.name.partition(".")[0] not in there:
+                self._forget(row)
+
+    def _forget(self, row: Resource) -> None:
+        if folder := row.state.get("folder"):
+            shutil.rmtree(self.jobs / str(folder), ignore_errors=True)
+        self.store.delete(KIND, row.name)
+
+    def _rows(self, where: Where) -> Iterator[Resource]:
+        token: str | None = None
+        while True:
+            rows, token = self.store.list(KIND, where, Page(sort="created", limit=500, after=token))
+            yield from rows
+            if token is None:
+                return
+
+
+def are_news(replicas: Sequence[Replica], alive: Mapping[str, int]) -> bool:
+    """Whether an endpoint's rows have changed since they were read. `alive`: its part of what `Fleets.alive` gives."""
+    return {one.row.name: one.row.version for one in replicas if one.phase != "ended"} != alive
 
 
 def _replica(row: Resource) -> Replica:
@@ -134,7 +179,7 @@ def _phase(row: Resource) -> Phase:
         return "ended"
     if row.status == "Stopping":
         return "stopping"
-    if row.state["secondary"] == "InService":
+    if row.state["secondary"] == READY:
         return "ready"
     return "waiting" if row.state["secondary"] == "Pending" else "starting"
 

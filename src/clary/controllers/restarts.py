@@ -17,24 +17,25 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class Restarts:
-    """`losses`: instances that died in a row, none of them after a steady time. Kept in memory only."""
+    """`losses`: instances that died in a row, none of which had answered for a steady time. Kept in memory only."""
 
     _losses: dict[Key, int] = field(default_factory=dict)
     _rests_until: dict[Key, float] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
-    def look(self, replicas: Sequence[Replica], now: float) -> None:
+    def look(self, replicas: Sequence[Replica]) -> None:
         """Note who has died since the last look."""
         there = {one.id for one in replicas}
         for one in replicas:
             if one.failure is None or one.id in self._seen:
                 continue
             key = (one.generation, one.variant)
-            was_steady = one.row.modified - one.row.created > STEADY_S
-            losses = 1 if was_steady else self._losses.get(key, 0) + 1
+            losses = 1 if one.served_s > STEADY_S else self._losses.get(key, 0) + 1
             self._losses[key] = losses
             if losses > 1:
-                self._rests_until[key] = now + min(FIRST_REST_S * 2 ** (losses - 2), LONGEST_REST_S)
+                # from its death: who starts again after days does not rest for what was then
+                rest_s = min(FIRST_REST_S * 2 ** min(losses - 2, 10), LONGEST_REST_S)
+                self._rests_until[key] = one.row.modified + rest_s
         self._seen = {one.id for one in replicas if one.failure is not None and one.id in there}
 
     def may_start(self, key: Key, now: float) -> bool:

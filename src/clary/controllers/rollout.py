@@ -4,7 +4,7 @@ One call looks at an endpoint's row and its replicas and gives the row as it sho
 
     Creating      the first generation is built; it answers once all its instances do, one that fails fails the endpoint
     Updating      another generation is built beside the live one, gets the traffic step by step, and takes its place
-    RollingBack   the live one gets all traffic again, and the other goes
+    RollingBack   the live one gets all traffic again, and the other goes; UpdateRollbackFailed while that is stuck
     InService     lost instances are replaced; a serverless variant has instances while it is asked
 
 `state["rollout"]` notes where an update stands: {"step", "phase": building | waiting | keeping, "since", "began"}.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clary.controllers.fleet import Replica
+from clary.controllers.fleet import MOST_REMEMBERED, Replica
 from clary.domain.deployments import Deployment, deployment_of
 from clary.store.base import Resource
 
@@ -26,7 +26,7 @@ Counts = Mapping[tuple[str, str], int]
 State = dict[str, Any]
 
 CAPACITY_WAIT_S = 60.0
-MOST_INTERRUPTED = 3
+MOST_INTERRUPTED = 3  # instances in the place of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Sight:
         own = [one for one in self.replicas if one.generation == generation]
         failed = [one for one in own if one.failure and one.row.modified >= since]
         fatal = next((one for one in failed if not one.was_interrupted), None)
-        if fatal is None and len(failed) >= MOST_INTERRUPTED:
+        if fatal is None and len(failed) >= self._most_interrupted(generation):
             fatal = failed[-1]
         if fatal is not None:
             return f"{fatal.failure}"
@@ -80,6 +80,12 @@ class Sight:
                 "the machine's memory or GPUs. Delete endpoints, take a smaller instance type, or fewer instances."
             )
         return None
+
+    def _most_interrupted(self, generation: str) -> int:
+        """A machine that restarts interrupts all of them at once. More are not remembered."""
+        variants = self.state["generations"][generation]["variants"].values()
+        count = sum(int(values["count"]) for values in variants)
+        return min(MOST_INTERRUPTED * max(1, count), MOST_REMEMBERED)
 
     def _waited(self, replica: Replica) -> float:
         return self.now - float(replica.row.state["transitions"][-1]["StartTime"])
@@ -100,7 +106,7 @@ def _one(sight: Sight) -> Turn:
         return Turn(endpoint, {})
     if state["live"] is None:
         return _create(sight)
-    if endpoint.status == "RollingBack":
+    if endpoint.status in {"RollingBack", "UpdateRollbackFailed"}:
         return _roll_back(sight)
     if state["target"] != state["live"]:
         return _update(sight)
@@ -146,6 +152,8 @@ def _update(sight: Sight) -> Turn:
         first = {"target": target, "step": 0, "phase": "building", "since": now, "began": now}
         return Turn(_changed(sight, {"rollout": first}), _counts(sight, deployment, first))
     wanted = _counts(sight, deployment, rollout)
+    if now < rollout["since"]:  # the clock was set back
+        return Turn(_moved(sight, rollout["phase"], rollout["step"]), wanted)
     trouble = sight.trouble(target) if rollout["phase"] != "keeping" else None
     if trouble is None and now - rollout["began"] > deployment.most_s:
         trouble = f"The update took longer than MaximumExecutionTimeoutInSeconds ({deployment.most_s:g})."
@@ -172,17 +180,32 @@ def _roll_back(sight: Sight) -> Turn:
     wanted = _whole(sight, live)
     if target == live:
         return Turn(_changed(sight, {}, status="InService", without=("rollout",)), wanted)
-    if not sight.has(
-        wanted
-    ):  # a rolling update had taken some of it away: the new ones answer until it is back
-        up = {key: sight.ready(*key) for key in _whole(sight, target)}
-        return Turn(sight.endpoint, {**wanted, **up})
+    if not sight.has(wanted):
+        # a rolling update had taken some of it away: the new ones answer until it is back
+        trouble = sight.trouble(live, since=sight.endpoint.modified)
+        endpoint = sight.endpoint
+        if trouble and endpoint.status == "RollingBack":
+            reason = f"{sight.state['reason']} The roll-back is stuck, and goes on trying: {trouble}"
+            endpoint = _changed(sight, {"reason": reason}, status="UpdateRollbackFailed")
+        return Turn(endpoint, {**wanted, **_until_replaced(sight)})
     if sight.state["traffic"] != _traffic(live, target, 0.0):
         return Turn(_changed(sight, {"traffic": _traffic(live, target, 0.0)}), wanted)
     if not sight.is_gone(target):
         return Turn(sight.endpoint, wanted)
     settled = {**_settled(sight, live), "reason": sight.state["reason"]}
     return Turn(_changed(sight, settled, status="InService", without=("rollout",)), wanted)
+
+
+def _until_replaced(sight: Sight) -> dict[tuple[str, str], int]:
+    """Instances of the new fleet that go on answering: as many as the old one lacks, for whose room they make way."""
+    live, target = sight.state["live"], sight.state["target"]
+    old = _whole(sight, live)
+    kept: dict[tuple[str, str], int] = {}
+    for key in _whole(sight, target):
+        before = live, key[1]
+        lacking = old[before] - sight.ready(*before) if before in old else sight.ready(*key)
+        kept[key] = min(sight.ready(*key), max(1, lacking))
+    return kept
 
 
 def _deployment(sight: Sight) -> Deployment:
@@ -200,7 +223,14 @@ def _counts(sight: Sight, deployment: Deployment, rollout: Mapping[str, Any]) ->
         key: deployment.old_wanted(reached, count) if reached >= 0 else count
         for key, count in _whole(sight, live).items()
     }
-    return {**old, **new}
+    return {**_astray(sight), **old, **new}
+
+
+def _astray(sight: Sight) -> Counts:
+    """What a roll-back that got stuck left of a third generation: it goes once no traffic is its."""
+    known = {sight.state["live"], sight.state["target"]}
+    others = [part["generation"] for part in sight.state["traffic"] if part["generation"] not in known]
+    return {key: sight.ready(*key) for generation in others for key in _whole(sight, generation)}
 
 
 def _whole(sight: Sight, generation: str) -> dict[tuple[str, str], int]:

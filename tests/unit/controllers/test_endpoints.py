@@ -10,7 +10,7 @@ import pytest
 from clary.agent import contract
 from clary.controllers.endpoints import LEAVE_S, Endpoints, Means
 from clary.controllers.fleet import KIND as INSTANCE
-from clary.controllers.fleet import MOST_REMEMBERED, Fleets
+from clary.controllers.fleet import MOST_REMEMBERED, REMEMBERED_S, Fleets
 from clary.domain.endpoints import beginning, deleting, generation_of, rescaled, routes, updating
 from clary.routing.flights import Flights
 from clary.store.base import Resource
@@ -306,3 +306,94 @@ def test_what_takes_long_is_not_cut_short(house: House, is_asynchronous: bool, p
     assert [row.status for row in house.rows()] == ["InProgress"]
     house.step(10.0, turns=1)
     assert [row.status for row in house.rows()] == ["Stopped"]
+
+
+def test_an_instance_that_somebody_else_ended_is_replaced_and_fails_nothing(house: House) -> None:
+    house.create()
+    house.step()
+    house.runner.end(house.folder(house.rows()[0]), "Stopped")
+    house.step()
+    assert house.endpoint.status == "Creating"
+    (row,) = house.rows("InProgress")
+    house.step()
+    house.serve()
+    house.step()
+    assert house.endpoint.status == "InService"
+    for _ in range(100):  # 50 s in which it is ended again and again
+        for row in house.rows("InProgress"):
+            if "folder" in row.state:
+                house.runner.end(house.folder(row), "Stopped")
+        house.step(0.5, turns=1)
+    assert len(house.rows()) < 12
+
+
+def test_a_clock_set_back_keeps_no_instance_that_has_to_go(house: House) -> None:
+    house.in_service(2)
+    house.change(lambda row: rescaled(row.state, {"main": {"count": 1}}, now=house.clock.now))
+    house.step(0.2)
+    for seconds in (-3600.0, -3600.0 + LEAVE_S):
+        house.endpoints.step(house.clock.now + seconds)
+    house.jobs.step(house.clock.advance(0.1))
+    assert len(house.rows("InProgress")) == 1
+
+
+def test_who_asks_again_to_delete_as_it_goes_does_not_keep_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.in_service()
+    house.change(lambda row: deleting(now=house.clock.now))
+    house.step()
+    delete = house.store.delete
+
+    def late(kind: str, name: str, **options: Any) -> bool:
+        if kind == "endpoint" and "asked again" not in house.news:
+            house.news.append("asked again")  # type: ignore[arg-type]
+            house.change(lambda row: {"modified": house.clock.now})
+        return delete(kind, name, **options)
+
+    monkeypatch.setattr(house.store, "delete", late)
+    house.step(LEAVE_S, turns=4)
+    assert house.store.get("endpoint", "e") is None
+
+
+def test_an_idle_turn_reads_no_row_that_has_not_changed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.in_service(2)
+    house.step(turns=4)
+    listed: list[str] = []
+    rows = house.store.list
+    monkeypatch.setattr(house.store, "list", lambda kind, *how: (listed.append(kind), rows(kind, *how))[1])
+    house.step(turns=5)
+    assert listed == []
+    house.runner.end(house.folder(house.rows()[0]), "Failed", reason="again")
+    listed.clear()
+    house.step()
+    assert len(house.endpoint.state["instances"]) == 1
+    assert listed
+
+
+def test_what_deleted_endpoints_left_is_forgotten_after_a_while(house: House) -> None:
+    house.in_service()
+    house.runner.end(house.folder(house.rows()[0]), "Failed", reason="again")
+    house.step()
+    house.step(REMEMBERED_S + 1, turns=1)
+    assert house.rows("Failed")  # its endpoint is there
+    house.change(lambda row: deleting(now=house.clock.now))
+    house.step(LEAVE_S, turns=4)
+    assert house.store.get("endpoint", "e") is None
+    assert len(house.rows("Failed", "Stopped")) == 2
+    house.step(REMEMBERED_S - 3600.0, turns=1)
+    assert len(house.rows()) == 1  # that which ended just now
+    house.step(2 * 3600.0, turns=1)
+    assert house.rows() == []
+    assert list((house.settings.jobs / INSTANCE).iterdir()) == []
+
+
+def test_an_endpoint_in_trouble_is_looked_at_more_and_more_rarely(house: House) -> None:
+    house.in_service()
+    (row,) = house.rows()
+    house.start()
+    (house.folder(row) / contract.SERVING).unlink()
+    house.step(0.2, turns=300)  # 60 s
+    assert 3 < house.endpoints._held["e"].faults < 15

@@ -213,3 +213,82 @@ def test_a_serverless_variant_is_tried_once_then_follows_the_demand() -> None:
     assert served.endpoint.status == "InService"
     assert served.wanted == {("one", "main"): 0}
     assert turn(served.endpoint, demand=1).wanted == {("one", "main"): 1}
+
+
+def test_a_machine_that_restarts_while_many_instances_are_made_is_no_failure() -> None:
+    lost = [replica("one", n, "ended", state={"reason": "InternalServerError: gone"}) for n in range(8)]
+    assert turn(creating(4), *lost).endpoint.status == "Creating"
+    more = [replica("one", n, "ended", state={"reason": "InternalServerError: gone"}) for n in range(8, 12)]
+    assert turn(creating(4), *lost, *more).endpoint.status == "Failed"
+
+
+def rolling(count: int) -> Resource:
+    """A rolling update of which three quarters are done, where the next new instance fails."""
+    policy = {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1}, "WaitIntervalInSeconds": 0}
+    endpoint = update(in_service(count), count=count, deployment={"RollingUpdatePolicy": policy})
+    for done in range(1, count):
+        olds = [replica("one", n) for n in range(count - done + 1)]
+        endpoint = turn(endpoint, *olds, *(replica("two", n) for n in range(done)), now=20.0).endpoint
+    return endpoint
+
+
+FAILED = replica("two", 9, "ended", state={"reason": "broken"})
+
+
+def test_a_roll_back_makes_room_for_the_old_fleet_bit_by_bit() -> None:
+    """A machine that holds one instance more than the fleet has comes back to where it was."""
+    endpoint = rolling(4)
+    old, new, room = 1, 3, 5
+    for _ in range(10):
+        result = turn(endpoint, *(replica("one", n) for n in range(old)), *rest(new), FAILED, now=30.0)
+        endpoint = result.endpoint
+        if endpoint.status == "InService":
+            break
+        assert endpoint.status == "RollingBack"
+        new = min(new, result.wanted.get(("two", "main"), 0))
+        old = min(result.wanted[("one", "main")], room - new)
+        assert old + new >= 4
+    assert endpoint.status == "InService"
+    assert endpoint.state["traffic"] == [{"generation": "one", "share": 1.0}]
+    assert (old, new) == (4, 0)
+
+
+def rest(count: int) -> list[Replica]:
+    return [replica("two", n) for n in range(count)]
+
+
+def test_a_roll_back_whose_old_fleet_fails_says_so_and_goes_on_trying() -> None:
+    endpoint = turn(rolling(2), replica("one", 0), *rest(1), FAILED, now=30.0).endpoint
+    assert endpoint.status == "RollingBack"
+    gone = replica("one", 5, "ended", state={"reason": "no model data"}, modified=31.0)
+    stuck = turn(endpoint, replica("one", 0), *rest(1), gone, FAILED, now=32.0)
+    assert stuck.endpoint.status == "UpdateRollbackFailed"
+    assert "broken" in stuck.endpoint.state["reason"]
+    assert "no model data" in stuck.endpoint.state["reason"]
+    assert stuck.wanted == {("one", "main"): 2, ("two", "main"): 1}
+    again = turn(stuck.endpoint, replica("one", 0), *rest(1), gone, FAILED, now=33.0)
+    assert again.endpoint is stuck.endpoint
+    whole = turn(stuck.endpoint, replica("one", 0), replica("one", 6), gone, FAILED, now=40.0)
+    assert whole.endpoint.status == "InService"
+
+
+def test_a_roll_back_that_is_stuck_can_be_left_by_another_update_and_no_one_is_dropped() -> None:
+    endpoint = turn(rolling(2), *rest(1), FAILED, now=30.0).endpoint
+    gone = replica("one", 5, "ended", state={"reason": "no model data"}, modified=31.0)
+    stuck = turn(endpoint, *rest(1), gone, FAILED, now=32.0).endpoint
+    third = replace(stuck, **updating(stuck.state, "three", wanted(2), now=40.0))
+    building = turn(third, *rest(1), gone, FAILED, now=40.0)
+    assert building.wanted == {("one", "main"): 2, ("two", "main"): 1, ("three", "main"): 2}
+    threes = [replica("three", n) for n in range(2)]
+    done = turn(building.endpoint, *rest(1), gone, FAILED, *threes, now=41.0)
+    assert done.endpoint.status == "InService"
+    assert done.wanted == {("three", "main"): 2}
+    assert list(done.endpoint.state["generations"]) == ["three"]
+
+
+def test_a_clock_set_back_does_not_hold_up_an_update() -> None:
+    both = replica("one", 0), replica("two", 1)
+    baking = turn(update(in_service(), deployment=canary()), *both, now=90_000.0)
+    back = turn(baking.endpoint, *both, now=20.0)
+    whole = turn(back.endpoint, *both, now=51.0).endpoint
+    assert whole.state["traffic"] == [{"generation": "two", "share": 1.0}]
