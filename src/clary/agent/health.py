@@ -26,18 +26,35 @@ Ready = Callable[[Mapping[str, Any]], None]
 """Called once, with what the program said of itself: the JSON object of its answer, empty if it was none."""
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody uses, for a program that starts soon.
+class Port:
+    """A port of the loopback for a program that starts soon: its `number` is nobody else's until `close`.
 
     Not one of those that the kernel gives to outgoing connections: it might give it away before the program listens.
     """
-    for _ in range(_ATTEMPTS):
-        port = _FIRST_PORT + int.from_bytes(os.urandom(4), "big") % (_LAST_PORT - _FIRST_PORT)
-        if _is_free(port):
-            return port
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+
+    def __init__(self) -> None:
+        self._mark = socket.socket(socket.AF_UNIX)
+        for _ in range(_ATTEMPTS):
+            self.number = _FIRST_PORT + int.from_bytes(os.urandom(4), "big") % (_LAST_PORT - _FIRST_PORT)
+            if self._is_mine() and _is_free(self.number):
+                return
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            self.number = int(probe.getsockname()[1])
+
+    def close(self) -> None:
+        self._mark.close()
+
+    def _is_mine(self) -> bool:
+        """A name in the kernel, which nobody else has and which goes with this process: a model may take long to come,
+        and meanwhile nothing listens on its port."""
+        self._mark.close()
+        self._mark = socket.socket(socket.AF_UNIX)
+        try:
+            self._mark.bind(f"\0clary/port/{self.number}")
+        except OSError:
+            return False
+        return True
 
 
 def _is_free(port: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from clary.agent.contract import Model, Outcome, Plan
 from clary.agent.faults import REASON_LENGTH, ClientFault
-from clary.agent.health import HOST, PATIENCE_S, Health, free_port
+from clary.agent.health import HOST, PATIENCE_S, Health, Port
 from clary.agent.model_data import FOLDERS, SUBMITTED, bring_code, bring_model, is_program
 from clary.agent.places import OPT_ML, Places
 from clary.agent.run import Ended
@@ -50,13 +50,12 @@ class ModelServer:
         self._plan = plan
         self._model: Model = plan.model
         self._places = places
-        port = free_port()
-        self.address = f"{HOST}:{port}"
-        self._port = port
+        self._port = Port()
+        self.address = f"{HOST}:{self._port.number}"
         self._code = places.ml / "model" / "code"
         self._is_own = False
         self._health = Health(
-            port,
+            self._port.number,
             lambda report: answering(self.address, report),
             startup_s=plan.model.startup_timeout_s,
             patience_s=patience_s,
@@ -87,7 +86,7 @@ class ModelServer:
         seen_code = f"{self._places.seen_ml}/{code.relative_to(self._places.ml)}"
         variables = self._turned_paths()
         variables |= {
-            PORT: str(self._port),
+            PORT: str(self._port.number),
             "SAGEMAKER_BIND_TO_HOST": HOST,
             "CLARY_MODEL_DIR": self._seen_model,
         }
@@ -106,8 +105,9 @@ class ModelServer:
         return bool(self._health.fault)
 
     def finish(self) -> None:
-        """The program is gone, or is about to be asked to go."""
+        """The program is gone."""
         self._health.finish()
+        self._port.close()
 
     def judge(self, step: Step, ended: Ended) -> Outcome:
         """Why a program failed that nobody asked to end: it is to serve until it is asked to stop."""
@@ -157,7 +157,11 @@ class ModelServer:
         return Step([f"{self._places.seen_env}/bin/python", "-c", program], self._seen_model)
 
     def _filled(self, word: str) -> str:
-        return self._turned(word).replace("{port}", str(self._port)).replace("{model_dir}", self._seen_model)
+        return (
+            self._turned(word)
+            .replace("{port}", str(self._port.number))
+            .replace("{model_dir}", self._seen_model)
+        )
 
     def _install(self, seen_code: str) -> Sequence[Step]:
         if not (self._code / "requirements.txt").is_file():

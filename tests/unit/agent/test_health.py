@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from clary.agent.health import Health, free_port
+from clary.agent.health import Health, Port
 
 
 class Program:
@@ -36,7 +36,9 @@ class Program:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
+        port = Port()
+        self.server = ThreadingHTTPServer(("127.0.0.1", port.number), Handler)
+        port.close()
         self.server.daemon_threads = True
 
     def ready(self, report: Mapping[str, Any]) -> None:
@@ -186,5 +188,21 @@ def test_after_the_end_nothing_is_told(program: Program) -> None:
 
 
 def test_ports_are_free_and_below_those_of_outgoing_connections() -> None:
-    found = {free_port() for _ in range(50)}
-    assert len(found) > 40 and all(20_000 <= port < 32_000 for port in found)
+    ports = [Port() for _ in range(50)]
+    found = {port.number for port in ports}
+    assert len(found) == 50 and all(20_000 <= number < 32_000 for number in found)
+    for port in ports:
+        port.close()
+
+
+def test_a_port_is_nobody_elses_before_its_program_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two instances whose models take long to come do not get the same port."""
+    draws = iter([7, 7, 8, 7])
+    monkeypatch.setattr("clary.agent.health.os.urandom", lambda size: next(draws).to_bytes(size, "big"))
+    first, second = Port(), Port()
+    assert second.number == first.number + 1
+    first.close()
+    third = Port()
+    assert third.number == first.number
+    second.close()
+    third.close()
