@@ -26,7 +26,13 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
 def save(
-    folder: Path, family: str, kind: str, *, labels: Sequence[str] = LABELS, reader: Any = None, **changes: Any
+    folder: Path,
+    family: str,
+    kind: str,
+    *,
+    labels: Sequence[str] = LABELS,
+    reader: Any = None,
+    **changes: Any,
 ) -> Path:
     """A random model and its tokenizer in a folder. `kind`: what comes behind the family's name in the class's."""
     made = model(family, kind, num_labels=len(labels), **changes)
@@ -45,14 +51,18 @@ def minilm() -> Path | None:
     return Path(package.origin).parent / "model"
 
 
-def request(document: Any, content_type: str = "application/json", accept: str = "", **headers: str) -> Request:
+def request(
+    document: Any, content_type: str = "application/json", accept: str = "", **headers: str
+) -> Request:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     return Request(body, content_type, accept, headers)
 
 
 def asked(handler: Handler, inputs: Any, parameters: Mapping[str, Any] | None = None) -> Any:
     """The result of one call, which must succeed."""
-    document = {"inputs": inputs} if parameters is None else {"inputs": inputs, "parameters": dict(parameters)}
+    document = (
+        {"inputs": inputs} if parameters is None else {"inputs": inputs, "parameters": dict(parameters)}
+    )
     (response,) = handler.answer([request(document)])
     assert response.status == 200, response.body
     return json.loads(response.body)
