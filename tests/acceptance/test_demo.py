@@ -79,13 +79,34 @@ def read_until(process, text):
     pytest.fail(f"{text!r} never came:\n{''.join(lines)}")
 
 
-def test_it_trains_a_model_says_how_good_it_is_and_leaves_nothing_else(demo, scratch):
+def write_program(scratch, text):
+    """A user's own train.py, there before the demo lays out its own."""
+    program = scratch / "work" / "out" / "source" / "train.py"
+    program.parent.mkdir(parents=True)
+    program.write_text(text)
+    return program
+
+
+def write_model(scratch, inference):
+    """A train.py whose model brings its own inference.py."""
+    return write_program(
+        scratch,
+        "import os, pathlib\n"
+        "model = pathlib.Path(os.environ['SM_MODEL_DIR'])\n"
+        "(model / 'code').mkdir()\n"
+        f"(model / 'code' / 'inference.py').write_text({inference!r})\n",
+    )
+
+
+def test_it_trains_a_model_says_how_good_it_is_asks_it_and_leaves_nothing_else(demo, scratch):
     process = demo("--epochs", "0.1")
     said = process.stdout.read()
     assert process.wait() == 0, said
     assert re.search(r"accuracy +│ 0\.\d{3} │ +0\.567 │", said)
     assert re.search(r"F1 \(macro\) +│ 0\.\d{3} │", said)
     assert re.search(r"model +s3://sagemaker-us-east-1-\d{12}/demo-\S+/output/model\.tar\.gz", said)
+    label = r"(positive|negative) \(0\.\d{3}\) "
+    assert re.search(rf"its answers +{label} This is a very good product!\n +{label} It broke", said)
     assert "fine_tune.py" in said.partition("Next:")[2]
     output = scratch / "work" / "demo-output"
     with tarfile.open(output / "model.tar.gz") as archive:
@@ -105,10 +126,28 @@ def test_stopped_in_the_middle_it_cleans_up(demo, scratch):
     assert list((scratch / "tmp").glob("clary-demo-*")) == []
 
 
+def test_stopped_while_it_deploys_it_cleans_up(demo, scratch):
+    write_model(scratch, "import time\ndef model_fn(folder):\n    time.sleep(120)\n")
+    process = demo("--output", "out")
+    read_until(process, "Creating endpoint with name")
+    process.send_signal(signal.SIGINT)
+    said = process.stdout.read()
+    assert process.wait(60) == 130, said
+    assert list((scratch / "tmp").glob("clary-demo-*")) == []
+
+
+def test_a_model_that_cannot_be_served_is_told_with_its_own_error(demo, scratch):
+    write_model(scratch, "def model_fn(folder):\n    raise RuntimeError('the cat sits on the weights')\n")
+    process = demo("--output", "out")
+    said = process.stdout.read()
+    assert process.wait() == 1
+    tail = said[said.index("Error: ") :]
+    assert "had completed" in tail
+    assert "the cat sits on the weights" in tail
+
+
 def test_a_failing_program_is_shown_with_its_own_error_and_kept(demo, scratch):
-    program = scratch / "work" / "out" / "source" / "train.py"
-    program.parent.mkdir(parents=True)
-    program.write_text("print('so far so good')\nraise RuntimeError('the dog ate the data')\n")
+    program = write_program(scratch, "print('so far so good')\nraise RuntimeError('the dog ate the data')\n")
     process = demo("--output", "out")
     said = process.stdout.read()
     assert process.wait() == 1
@@ -122,13 +161,15 @@ def test_a_failing_program_is_shown_with_its_own_error_and_kept(demo, scratch):
 
 
 def test_kept_the_server_stays_until_it_is_taken_down(demo, scratch):
-    (scratch / "work" / "out" / "source").mkdir(parents=True)
-    (scratch / "work" / "out" / "source" / "train.py").write_text(
-        "import os, pathlib\npathlib.Path(os.environ['SM_MODEL_DIR'], 'model.txt').write_text('tiny')\n"
+    write_model(
+        scratch,
+        "def model_fn(folder):\n    return 'a model'\n"
+        "def predict_fn(data, model):\n    return [{'label': model, 'score': 0.5}]\n",
     )
     process = demo("--output", "out", "--keep")
     said = process.stdout.read()
     assert process.wait() == 0, said
+    assert "its answers a model (0.500)  This is a very good product!" in said
     (kept,) = (scratch / "tmp").glob("clary-demo-*")
     clary = [sys.executable, "-m", "clary.cli.main"]
     assert f"down --home {kept / 'home'}" in said

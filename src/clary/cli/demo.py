@@ -1,4 +1,4 @@
-"""`clary demo`: from nothing to a fine-tuned model, by way of an ordinary SageMaker program."""
+"""`clary demo`: from nothing to a fine-tuned model that answers, by way of an ordinary SageMaker program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clary.cli.demo_data import DEV_ROWS, NOISE, TRAIN_ROWS, write_reviews
-from clary.cli.demo_progress import Display, display
+from clary.cli.demo_progress import Display, answer_in, display
 from clary.cli.demo_server import DemoServer, StartFailed, running_server
 
 PROGRAM = Path(__file__).parent / "demo_program"
@@ -40,7 +40,7 @@ EPOCHS = 3.0
 @click.option("--epochs", type=click.FloatRange(0.05, 20), default=EPOCHS, show_default=True)
 @click.pass_context
 def demo_command(ctx: click.Context, /, keep: bool, output: Path, epochs: float) -> None:
-    """Fine-tune a small language model through the SageMaker SDK, on a server of its own.
+    """Fine-tune and deploy a small language model through the SageMaker SDK, on a server of its own.
 
     Takes a few minutes, needs no network, and leaves nothing but the output folder.
     """
@@ -73,7 +73,9 @@ def _run(console: Console, server: DemoServer, output: Path, epochs: float) -> N
     for path in changed:
         console.print(f"  {path} differs from Clary's own and is used as it is; delete it to get that back")
     program = output / "fine_tune.py"
-    console.print(f"[bold]3[/] clary run -- python {program}: the SageMaker SDK fine-tunes MiniLM\n")
+    console.print(
+        f"[bold]3[/] clary run -- python {program}: the SageMaker SDK fine-tunes and deploys MiniLM\n"
+    )
     with display(console, epochs) as shown:
         status = _run_program(server, program, epochs, shown)
     if status != 0:
@@ -84,6 +86,7 @@ def _run(console: Console, server: DemoServer, output: Path, epochs: float) -> N
     model = output / "model.tar.gz"
     server.download(job["ModelArtifacts"]["S3ModelArtifacts"], model)
     _tell_results(console, job, model)
+    _tell_answers(console, [answer for line in shown.tail if (answer := answer_in(line))])
 
 
 def _run_program(server: DemoServer, program: Path, epochs: float, shown: Display) -> int:
@@ -152,6 +155,11 @@ def _tell_results(console: Console, job: Mapping[str, Any], model: Path) -> None
     console.print(f"its copy    {model} ({model.stat().st_size / 1e6:.0f} MB)")
 
 
+def _tell_answers(console: Console, answers: list[str]) -> None:
+    for number, answer in enumerate(answers):
+        console.print(f"{'' if number else 'its answers':<12}{answer}", markup=False)
+
+
 def _tell_how_to_go_on(console: Console, output: Path, home: Path | None) -> None:
     clary = _clary()
     option = f" --home {home}" if home else ""
@@ -176,6 +184,8 @@ def _failure(server: DemoServer, status: int, shown: Display) -> str:
     lines = [f"the program ended with exit status {status}"]
     if job is None:
         lines += ["it started no training job; its last lines were:", *shown.tail]
+    elif job["TrainingJobStatus"] == "Completed":
+        lines += [f"training job {job['TrainingJobName']} had completed; the last lines were:", *shown.tail]
     else:
         lines.append(f"training job {job['TrainingJobName']}: {job['TrainingJobStatus']}")
         lines += [job["FailureReason"]] if "FailureReason" in job else []

@@ -1,4 +1,4 @@
-"""Showing how a training job gets on: its log as it comes and, on a terminal, a bar with the time left."""
+"""Showing how the demo's program gets on: its lines as they come and, on a terminal, a bar with the time left."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ TAIL_LINES = 20
 _STATUS = re.compile(
     r" (Starting|Pending|Downloading|Training|Uploading|Stopping|Completed|Failed|Stopped) - "
 )
+_ENDPOINT = "Creating endpoint with name"
+_ANSWER = re.compile(r"\bpredicted: (.+)")
 _EPOCH = re.compile(r"'epoch': '?([0-9.]+)")
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 # What the clients say of themselves, sometimes behind a status that has no newline yet.
@@ -37,6 +39,12 @@ def readable(line: str) -> str | None:
     if found is None:
         return text
     return text[: found.start()] or None
+
+
+def answer_in(line: str) -> str | None:
+    """What the deployed model answered, if the line tells it."""
+    found = _ANSWER.search(line)
+    return found[1] if found else None
 
 
 class Display(Protocol):
@@ -80,6 +88,8 @@ class Bar:
             self._progress.update(self._task, description=status[1])
             if status[1] == "Training":
                 self._progress.start_task(self._task)
+        if _ENDPOINT in text:
+            self._progress.update(self._task, description="Deploying")
         if epoch := _EPOCH.search(text):
             self._progress.update(self._task, completed=float(epoch[1]))
 

@@ -77,26 +77,39 @@ class DemoServer:
                 file.write(chunk)
         partial.rename(target)
 
-    def stop_jobs(self) -> None:
-        """End the jobs under way and wait for their ends: a job outlives its server."""
-        sagemaker = self.client("sagemaker")
+    def stop_all(self) -> None:
+        """End the jobs and endpoints there are, and wait for their ends: they outlive their server."""
         deadline = time.monotonic() + STOP_WITHIN_S
         while time.monotonic() < deadline:
-            running = [
-                job["TrainingJobName"]
-                for status in ("InProgress", "Stopping")
-                for job in sagemaker.list_training_jobs(StatusEquals=status)["TrainingJobSummaries"]
-            ]
-            if not running:
+            if not self._stop_jobs() and not self._delete_endpoints():
                 return
-            for name in running:
-                sagemaker.stop_training_job(TrainingJobName=name)
             time.sleep(0.2)
+
+    def _stop_jobs(self) -> bool:
+        """Asks every job under way to stop. Gives whether there is one."""
+        sagemaker = self.client("sagemaker")
+        running = [
+            job["TrainingJobName"]
+            for status in ("InProgress", "Stopping")
+            for job in sagemaker.list_training_jobs(StatusEquals=status)["TrainingJobSummaries"]
+        ]
+        for name in running:
+            sagemaker.stop_training_job(TrainingJobName=name)
+        return bool(running)
+
+    def _delete_endpoints(self) -> bool:
+        """Asks every endpoint to go. Gives whether there is one."""
+        sagemaker = self.client("sagemaker")
+        endpoints = sagemaker.list_endpoints()["Endpoints"]
+        for endpoint in endpoints:
+            if endpoint["EndpointStatus"] != "Deleting":
+                sagemaker.delete_endpoint(EndpointName=endpoint["EndpointName"])
+        return bool(endpoints)
 
 
 @contextmanager
 def running_server(home: Path, *, keep: bool) -> Iterator[DemoServer]:
-    """A server on a free port. Afterwards it and its jobs are stopped, unless it is to be kept.
+    """A server on a free port. Afterwards it, its jobs and endpoints are stopped, unless it is to be kept.
 
     Raises StartFailed.
     """
@@ -110,17 +123,17 @@ def running_server(home: Path, *, keep: bool) -> Iterator[DemoServer]:
             yield server
         finally:
             if not keep:
-                _stop_jobs(server)
+                _stop_all(server)
     finally:
         if not keep and is_locked(home):
             _clary("down", "--home", str(home))
 
 
-def _stop_jobs(server: DemoServer) -> None:
+def _stop_all(server: DemoServer) -> None:
     try:
-        server.stop_jobs()
+        server.stop_all()
     except (BotoCoreError, ClientError) as problem:
-        print(f"the demo's jobs could not be stopped: {problem}", file=sys.stderr)
+        print(f"the demo's jobs and endpoints could not be stopped: {problem}", file=sys.stderr)
 
 
 def _clary(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from clary.cli.demo_progress import Bar, Lines, display, readable
+from clary.cli.demo_progress import Bar, Lines, answer_in, display, readable
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,12 @@ def test_the_bar_follows_the_job():
     assert task.finished
     bar.show("2026-11-20 12:00:57 Uploading - Uploading")
     assert task.description == "Uploading"
+    bar.show("INFO:sagemaker:Creating endpoint with name demo-1")
+    assert task.description == "Deploying"
+
+
+def test_an_answer_is_read_off_its_line():
+    assert answer_in("predicted: positive (0.981)  It is good: yes!") == "positive (0.981)  It is good: yes!"
+    assert answer_in("-----!predicted: a") == "a"
+    assert answer_in("the unpredicted: no") is None
+    assert answer_in("{'loss': '0.5'}") is None

@@ -1,4 +1,4 @@
-"""Fine-tune a small language model on product reviews with the SageMaker SDK (version 2).
+"""Fine-tune a small language model on product reviews with the SageMaker SDK (version 2), deploy it, and ask it.
 
     clary run -- python fine_tune.py
 
@@ -25,6 +25,8 @@ METRICS = [
     {"Name": "baseline_accuracy", "Regex": f"baseline_accuracy={NUMBER}"},
 ]
 
+REVIEWS = ("This is a very good product!", "It broke after two days and nobody answers my letters.")
+
 
 def main():
     parser = argparse.ArgumentParser(description="Fine-tune MiniLM on product reviews.")
@@ -49,9 +51,9 @@ def main():
         instance_type="ml.g4dn.2xlarge",
         instance_count=1,
         role=sagemaker.get_execution_role(session),
-        transformers_version="4.56.2",
-        pytorch_version="2.8.0",
-        py_version="py312",
+        transformers_version="4.48.0",
+        pytorch_version="2.3.0",
+        py_version="py311",
         hyperparameters={"epochs": args.epochs, "learning-rate": 1e-4, "batch-size": 32},
         environment={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
         metric_definitions=METRICS,
@@ -63,6 +65,16 @@ def main():
     curve = TrainingJobAnalytics(job, ["loss", "eval_f1"], sagemaker_session=session)
     print(curve.dataframe().to_string(index=False))
     print(f"model: {estimator.model_data}")
+
+    predictor = estimator.deploy(1, "ml.m5.xlarge", env={"HF_TASK": "text-classification"})
+    print()
+    try:
+        for review in REVIEWS:
+            (answer,) = predictor.predict({"inputs": review})
+            print(f"predicted: {answer['label']} ({answer['score']:.3f})  {review}")
+    finally:
+        predictor.delete_model()
+        predictor.delete_endpoint()
 
 
 def minilm():
