@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import sagemaker
-from botocore.exceptions import ClientError
 from sagemaker.analytics import HyperparameterTuningJobAnalytics
 from sagemaker.exceptions import UnexpectedStatusException
 from sagemaker.huggingface import HuggingFace
@@ -97,17 +96,16 @@ seen["attached"] = {
 }
 
 
-# --- deploy: the best model is packed again with the code that serves it; nothing hosts it yet ----------------------
+# --- deploy: the best model is packed again with the code that serves it, and answers ------------------------------
 def archives():
     return {key for key in session.list_s3_files(bucket, "") if key.endswith("/model.tar.gz")}
 
 
 before = archives()
-try:
-    tuner.deploy(1, "ml.m5.xlarge", entry_point="tune.py", model_name="the-best")
-except ClientError as error:
-    seen["deploy"] = {**error.response["Error"], "operation": error.operation_name}
+predictor = tuner.deploy(1, "ml.m5.xlarge", entry_point="best.py", model_name="the-best")
 seen["repacked"] = [f"s3://{bucket}/{key}" for key in archives() - before]
+seen["deployed"] = predictor.predict({"inputs": "How good are you?"})
+predictor.delete_endpoint()
 
 # --- more jobs for a finished study, and what was learned taken to another -------------------------------------------
 more = make(
