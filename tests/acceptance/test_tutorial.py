@@ -45,7 +45,8 @@ def test_the_first_job(tmp_path, environment):
     for words in (
         "Training job completed",
         "epoch=11 loss=",
-        "[{'label': 'positive', 'score': 0.",
+        "answer: [{'label': 'positive', 'score': 0.",
+        "\n[{'label': 'positive', 'score': 0.",
         "argument --epochs: invalid int value: 'many'",
         "failed, as it should",
     ):
