@@ -34,6 +34,9 @@ class HttpReply:
         return self._exchange.is_slow
 
     def answer(self, response: Response) -> None:
+        if not 200 <= response.status < 600:
+            fault = f"the model's code gave its answer the status {response.status}: 200 to 599 there are"
+            response = refusal(500, "InternalServerException", fault)
         self._exchange.answer(response.status, response.content_type, response.headers, response.body)
 
     def piece(self, data: bytes) -> None:

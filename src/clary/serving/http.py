@@ -8,72 +8,20 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from math import inf
 
+from clary.serving.heads import HEAD_BYTES, NAME, Head, Malformed, body_length, chunk_size, parse_head
 from clary.serving.refusals import refusal
 
-HEAD_BYTES = 65_536
 _BUFFERED_BYTES = 1 << 20
 _LINGER_S = 5.0
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+STALLED_S = 30.0
+"""How long a client may stop in the middle of its request, or of taking the answer."""
 _UNSAFE = re.compile(r"[\r\n\0]")
+_BODILESS = (204, 304)
 _OWN_HEADERS = {"content-type", "content-length", "transfer-encoding", "connection"}
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-
-
-class Malformed(Exception):
-    """What came is not a request that can be read."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Header names are lower case; several of one name are joined with ", "."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    version: str
-
-    @property
-    def keeps_alive(self) -> bool:
-        asked = self.headers.get("connection", "").lower()
-        return "keep-alive" in asked if self.version == "HTTP/1.0" else "close" not in asked
-
-
-def parse_head(data: bytes) -> Head:
-    """Without the empty line. Raises Malformed."""
-    first, *lines = data.decode("latin-1").split("\r\n")
-    words = first.split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise Malformed(400, "the request line is not METHOD target HTTP/1.1")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not _NAME.fullmatch(name):
-            raise Malformed(400, f"a header that is no `name: value`: {line[:100]!r}")
-        name, value = name.lower(), value.strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Head(words[0], words[1], headers, words[2])
-
-
-def body_length(head: Head) -> int | None:
-    """In bytes; None for one that comes in chunks. Raises Malformed."""
-    coding, length = head.headers.get("transfer-encoding"), head.headers.get("content-length")
-    if coding is not None:
-        if coding.lower() != "chunked" or length is not None:
-            raise Malformed(400, "Transfer-Encoding may be chunked, without Content-Length, and nothing else")
-        return None
-    if length is None:
-        return 0
-    if not (length.isascii() and length.isdigit()):
-        raise Malformed(400, f"Content-Length is no number: {length[:40]!r}")
-    return int(length)
 
 
 class Exchange:
@@ -97,9 +45,10 @@ class Exchange:
         return self._connection.is_slow
 
     def answer(self, status: int, content_type: str, headers: Mapping[str, str], body: bytes) -> None:
-        length = {"Content-Length": str(len(body))}
+        length = {} if status in _BODILESS else {"Content-Length": str(len(body))}
         head = self._head(status, content_type, headers, length)
-        self._connection.write(head + (b"" if self.head.method == "HEAD" else body))
+        has_body = status not in _BODILESS and self.head.method != "HEAD"
+        self._connection.write(head + (body if has_body else b""))
         self._connection.finish(self)
 
     def begin(self, content_type: str) -> None:
@@ -143,6 +92,9 @@ class Connection(asyncio.Protocol):
         self._chunks = bytearray()
         self._exchange: Exchange | None = None
         self._ends = False
+        self._received = 0
+        self._progress = (0, 0)
+        self._progressed = 0.0
         self.is_slow = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -162,18 +114,21 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.is_slow = False
-        if self._exchange is not None and self._exchange.on_ready is not None:
+        if self._exchange is None:
+            self._go_on()
+        elif self._exchange.on_ready is not None:
             self._exchange.on_ready()
 
     def data_received(self, data: bytes) -> None:
+        self._received += len(data)
         if self._skips:
             skipped = int(min(self._skips, len(data)))
             self._skips -= skipped
             data = data[skipped:]
         self._buffer += data
-        if self._exchange is None:
-            self._advance()
-        elif len(self._buffer) > _BUFFERED_BYTES and self._transport is not None:
+        self._advance()
+        is_waiting = self._exchange is not None or self.is_slow
+        if is_waiting and len(self._buffer) > _BUFFERED_BYTES and self._transport is not None:
             self._transport.pause_reading()
 
     def stays_open(self, head: Head) -> bool:
@@ -195,13 +150,23 @@ class Connection(asyncio.Protocol):
         if not self.stays_open(exchange.head):
             self._transport.close()
             return
-        self._transport.resume_reading()
-        if self._buffer:
-            asyncio.get_running_loop().call_soon(self._advance)
+        self._go_on()
 
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def check(self, now: float) -> None:
+        """To be called now and then: ends a connection whose client has stopped half-way."""
+        if self._transport is None:
+            return
+        unsent = self._transport.get_write_buffer_size()
+        is_halfway = self._exchange is None and bool(unsent or self._head or self._buffer)
+        progress = (self._received, unsent)
+        if not is_halfway or progress != self._progress:
+            self._progress, self._progressed = progress, now
+        elif now - self._progressed > (_LINGER_S if self._ends else STALLED_S):
+            self.abort()
 
     def wind_up(self) -> None:
         """Closes as soon as nothing is in work."""
@@ -209,8 +174,19 @@ class Connection(asyncio.Protocol):
         if self._exchange is None and self._head is None and not self._buffer and self._transport is not None:
             self._transport.close()
 
+    def _go_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            if self._buffer:
+                asyncio.get_running_loop().call_soon(self._advance)
+
+    def _is_free(self) -> bool:
+        """Whether the next request may be taken. Not before the client takes the answers that it has."""
+        is_open = self._transport is not None and not self._transport.is_closing()
+        return is_open and self._exchange is None and not self.is_slow
+
     def _advance(self) -> None:
-        while self._exchange is None and self._transport is not None and not self._transport.is_closing():
+        while self._is_free():
             try:
                 if not (self._take_head() if self._head is None else self._take_body()):
                     return
@@ -254,22 +230,31 @@ class Connection(asyncio.Protocol):
     def _take_chunks(self) -> bytes | None:
         """The whole body once its last chunk has come."""
         while (end := self._buffer.find(b"\r\n")) >= 0:
-            size = _chunk_size(bytes(self._buffer[:end]))
+            size = chunk_size(bytes(self._buffer[:end]))
             if len(self._chunks) + size > self._limit:
                 raise Malformed(413, _too_long(self._limit))
             if not size:
-                if self._buffer.find(b"\r\n\r\n", end) < 0:
-                    return None
-                del self._buffer[: self._buffer.find(b"\r\n\r\n", end) + 4]
-                return bytes(self._chunks)
+                return self._take_trailers(end)
             start = end + 2
             if len(self._buffer) < start + size + 2:
                 return None
+            if self._buffer[start + size : start + size + 2] != b"\r\n":
+                raise Malformed(400, "a chunk that is longer than its size")
             self._chunks += self._buffer[start : start + size]
             del self._buffer[: start + size + 2]
         if len(self._buffer) > HEAD_BYTES:
             raise Malformed(400, "a chunk without its size")
         return None
+
+    def _take_trailers(self, start: int) -> bytes | None:
+        """What comes after the last chunk is of no use here."""
+        end = self._buffer.find(b"\r\n\r\n", start)
+        if end < 0 and len(self._buffer) > HEAD_BYTES:
+            raise Malformed(431, f"the headers after the last chunk are longer than {HEAD_BYTES} bytes")
+        if end < 0:
+            return None
+        del self._buffer[: end + 4]
+        return bytes(self._chunks)
 
     def _refuse_long_body(self, head: Head, length: int) -> None:
         """The rest of the body is read and dropped, and the connection goes on."""
@@ -299,14 +284,7 @@ class Connection(asyncio.Protocol):
 
 
 def _is_for_handlers(name: str) -> bool:
-    return name.lower() not in _OWN_HEADERS and _NAME.fullmatch(name) is not None
-
-
-def _chunk_size(line: bytes) -> int:
-    text = line.partition(b";")[0].strip()
-    if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", text):
-        raise Malformed(400, f"a chunk whose size is no hexadecimal number: {text[:20]!r}")
-    return int(text, 16)
+    return name.lower() not in _OWN_HEADERS and NAME.fullmatch(name) is not None
 
 
 def _too_long(limit: int) -> str:

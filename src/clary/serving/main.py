@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 from clary.serving.configuration import BadVariable, Configuration, configuration
 from clary.serving.early import prepare
@@ -32,6 +33,7 @@ from clary.serving.pool import Failure, Pool
 from clary.serving.template import Template, run_child
 
 _TURN_S = 0.1
+_TURNS = 10
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 _NO_LOADING_THREADS = {"HF_DEACTIVATE_ASYNC_LOAD": "1"}
 
@@ -101,7 +103,7 @@ async def _serve(told: Configuration, listener: socket.socket, control: socket.s
     )
     host, port = listener.getsockname()[:2]
     _tell(f"listening at http://{host}:{port}")
-    checking = asyncio.create_task(_check(served.check))
+    checking = asyncio.create_task(_check(served.check, connections))
     failure = await end
     if failure is None:
         server.close()
@@ -126,10 +128,13 @@ def _served(told: Configuration, nursery: Forker, end: asyncio.Future[Failure | 
     return Pool(nursery, told, {"folder": str(told.model_dir)}, clock=time.monotonic, on_change=changed)
 
 
-async def _check(check: Callable[[float], None]) -> None:
-    while True:
+async def _check(check: Callable[[float], None], connections: set[Connection]) -> None:
+    for turn in count():
         await asyncio.sleep(_TURN_S)
-        check(time.monotonic())
+        now = time.monotonic()
+        check(now)
+        for connection in [] if turn % _TURNS else list(connections):
+            connection.check(now)
 
 
 async def _wind_up(connections: set[Connection]) -> None:

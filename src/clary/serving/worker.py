@@ -81,11 +81,17 @@ class Worker:
         return False
 
     def _send_responses(self, job: int, responses: Sequence[Response]) -> None:
-        heads = [[one.status, one.content_type, dict(one.headers)] for one in responses]
+        heads = [_head(one) for one in responses]
         self._send({"do": "answers", "job": job, "responses": heads}, [bytes(one.body) for one in responses])
 
     def _send(self, head: dict[str, object], bodies: Sequence[bytes] = ()) -> None:
         self._channel.sendall(encode(head, bodies))
+
+
+def _head(response: Response) -> list[object]:
+    """As the front can rely on it, whatever a script has set."""
+    headers = {str(name): str(value) for name, value in response.headers.items()}
+    return [int(response.status), str(response.content_type or ""), headers]
 
 
 def answers(handler: Handler, requests: Sequence[Request]) -> Sequence[Response]:

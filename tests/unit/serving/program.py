@@ -1,7 +1,7 @@
 """A model server whose model does what it is told: run as a program by the tests, with the real processes behind it.
 
 What it does with a request is the request's text: "echo TEXT", "wait FILE" (tells in FILE.begun that it has begun, and
-waits for FILE), "sleep S", "touch FILE", "pid", "size", "die", "raise", "exit", "few", "headers". Several words apart
+waits for FILE), "sleep S", "touch FILE", "pid", "size", "status", "die", "raise", "exit", "few", "headers". Several words apart
 by "; " are done in turn, the last one answers. A stream has as many pieces as the text says, or fails after them.
 """
 
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from clary.serving.fetching import fetch
 from clary.serving.handler import Request, Response
@@ -57,6 +58,8 @@ class Told:
                 sys.exit(3)
             elif word == b"bad":
                 return refusal(400, "BadInput", "told to be bad")
+            elif word == b"status":
+                return Response(b"", "text/plain", int(text), {"X-Number": cast("str", 5)})
             said = self._said(word.decode(), rest, request, size)
         return Response(said, "text/plain", 200, {"X-Custom": "yes"})
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from clary.serving.http import Connection, Exchange, Malformed, body_length, parse_head
+from clary.serving.heads import Malformed, body_length, parse_head
+from clary.serving.http import STALLED_S, Connection, Exchange
 
 LIMIT = 1000
 
@@ -108,6 +110,16 @@ def test_head_has_no_body() -> None:
     assert answer.endswith(b"\r\n\r\n")
 
 
+def test_no_content_has_none_and_the_connection_goes_on() -> None:
+    def serve(exchange: Exchange) -> None:
+        exchange.answer(204 if exchange.head.target == "/none" else 200, "text/plain", {}, b"abc")
+
+    answer = talk(b"GET /none HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n", serve=serve)
+    none, _, rest = answer.partition(b"\r\n\r\n")
+    assert b"Content-Length" not in none
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n") and rest.endswith(b"abc")
+
+
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [
@@ -121,6 +133,9 @@ def test_head_has_no_body() -> None:
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + b"x" * 70_000, 431),
         (b"GET / HTTP/1.1\r\nA: " + b"x" * 70_000, 431),
     ],
 )
@@ -168,3 +183,87 @@ def test_heads_are_read_into_lower_case_names() -> None:
     assert body_length(head) == 0
     with pytest.raises(Malformed):
         parse_head(b"GET /")
+
+
+async def connected(
+    serve: Callable[[Exchange], None],
+) -> tuple[asyncio.Server, socket.socket, set[Connection]]:
+    """A client that reads only when it is told to."""
+    open_ones: set[Connection] = set()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Connection(serve, limit=LIMIT, open_ones=open_ones), "127.0.0.1", 0
+    )
+    client = socket.socket()
+    client.setblocking(False)
+    await loop.sock_connect(client, server.sockets[0].getsockname())
+    while not open_ones:
+        await asyncio.sleep(0.005)
+    return server, client, open_ones
+
+
+def test_who_takes_no_answers_gets_no_more_of_them_until_it_does() -> None:
+    served = []
+
+    def serve(exchange: Exchange) -> None:
+        served.append(exchange)
+        exchange.answer(200, "text/plain", {}, b"x" * 1_000_000)
+
+    async def run() -> int:
+        loop = asyncio.get_running_loop()
+        server, client, _ = await connected(serve)
+        await loop.sock_sendall(client, b"GET / HTTP/1.1\r\n\r\n" * 99 + b"GET / HTTP/1.0\r\n\r\n")
+        await asyncio.sleep(0.2)
+        begun, got = len(served), 0
+        while data := await loop.sock_recv(client, 1 << 20):
+            got += len(data)
+        client.close()
+        server.close()
+        assert got > 100 * 1_000_000
+        return begun
+
+    assert asyncio.run(run()) < 50
+    assert len(served) == 100
+
+
+@pytest.mark.parametrize(
+    "sent", [b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc", b"GET /unread HTTP/1.0\r\n\r\n"]
+)
+def test_a_client_that_stops_half_way_is_let_go(sent: bytes) -> None:
+    def serve(exchange: Exchange) -> None:
+        exchange.answer(200, "text/plain", {}, b"x" * 50_000_000)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        server, client, open_ones = await connected(serve)
+        await loop.sock_sendall(client, sent)
+        await asyncio.sleep(0.1)
+        (connection,) = open_ones
+        connection.check(0.0)
+        connection.check(STALLED_S - 1)
+        await asyncio.sleep(0.02)
+        assert open_ones
+        connection.check(STALLED_S + 1)
+        await asyncio.sleep(0.02)
+        assert not open_ones
+        client.close()
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_a_client_that_is_waited_for_by_the_model_is_not_let_go() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        server, client, open_ones = await connected(lambda _: None)
+        await loop.sock_sendall(client, b"GET / HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(0.05)
+        (connection,) = open_ones
+        for now in (0.0, STALLED_S + 1, 3 * STALLED_S):
+            connection.check(now)
+        await asyncio.sleep(0.02)
+        assert open_ones
+        client.close()
+        server.close()
+
+    asyncio.run(run())

@@ -263,6 +263,14 @@ def test_a_handler_that_breaks_its_promise_answers_500_and_goes_on(
 
 
 @configured(SAGEMAKER_MODEL_SERVER_WORKERS=3, TEST_BATCH=16)
+@pytest.mark.parametrize("status", [99, 100, 600])
+def test_a_status_that_no_answer_can_have_is_told(server: Server, status: int) -> None:
+    answer = server.ask(f"status {status}")
+    assert (answer.status, json.loads(answer.body)["type"]) == (500, "InternalServerException")
+    answer = server.ask("status 299")
+    assert (answer.status, answer.headers["x-number"]) == (299, "5")
+
+
 def test_500_at_once_each_get_their_own_answer(server: Server) -> None:
     """Long and short answers, bad ones, and a worker killed among them."""
     server.wait_until_ready(3)
