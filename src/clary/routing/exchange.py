@@ -12,6 +12,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from clary.routing.connections import Connection, Connections, NotBegun
 
 READ_AT_ONCE = 256 * 1024
+LONGEST_HEAD = 1024 * 1024
 SMALL = 64 * 1024  # bytes of a body that travel in one piece with the head
 
 
@@ -165,6 +166,7 @@ class _Hearing:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.has_head = False
+        self._head_length = 0
         self.is_complete = False
         self.may_go_on = False
 
@@ -175,6 +177,10 @@ class _Hearing:
                 raise Died("the connection ended before the answer did")
             self.is_complete = True
             return
+        if not self.has_head:
+            self._head_length += len(data)
+            if self._head_length > LONGEST_HEAD + READ_AT_ONCE:
+                raise Died("its answer has headers without end")
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -191,7 +197,7 @@ class _Hearing:
             self.may_go_on = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.is_complete:
+        if self.has_head:  # what comes after a body in chunks
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]},{text}" if key in self.headers else text

@@ -239,8 +239,9 @@ class Trip:
     def _leave(self) -> None:
         """The client has gone, or the server ends: whoever waits for the instance wakes up."""
         self._is_left.set()
-        if self._exchange is not None:
-            self._exchange.abort()
+        exchange = self._exchange  # the thread that works for the request may put it down meanwhile
+        if exchange is not None:
+            exchange.abort()
 
     def _put_down(self) -> None:
         if self._exchange is not None:

@@ -118,6 +118,7 @@ def test_a_server_that_closes_after_each_answer_is_asked_on_new_connections(conn
         (b"HTTP/1.0 200 OK\r\n\r\nto the end", b"to the end"),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", b"a"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b""),
     ],
 )
 def test_ways_to_tell_a_length(connections: Connections, answer: bytes, body: bytes) -> None:
@@ -134,12 +135,24 @@ def test_ways_to_tell_a_length(connections: Connections, answer: bytes, body: by
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
         b"this is no HTTP at all\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: nine\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 80_000,
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc",
     ],
 )
 def test_half_an_answer_and_no_http_are_a_death(connections: Connections, answer: bytes) -> None:
     with Scripted(answer) as server, pytest.raises(Died):
         ask(connections, server.address, call())
+
+
+def test_what_comes_after_the_last_chunk_is_no_header(connections: Connections) -> None:
+    chunked = b"Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    with Scripted(
+        b"HTTP/1.1 200 OK\r\n" + chunked + b"Content-Type: c/d\r\nX-Clary-Note: e\r\n\r\n"
+    ) as server:
+        heard, body = ask(connections, server.address, call())
+    assert body == b"a"
+    assert heard.headers == {"content-type": "a/b", "transfer-encoding": "chunked"}
 
 
 def test_nobody_there_is_told_apart_from_somebody_who_went(

@@ -1,8 +1,9 @@
 """A model server whose model does what it is told: run as a program by the tests, with the real processes behind it.
 
 What it does with a request is the request's text: "echo TEXT", "wait FILE" (tells in FILE.begun that it has begun, and
-waits for FILE), "sleep S", "touch FILE", "pid", "size", "status", "die", "raise", "exit", "few", "headers". Several words apart
-by "; " are done in turn, the last one answers. A stream has as many pieces as the text says, or fails after them.
+waits for FILE), "sleep S", "touch FILE", "pid", "size", "status", "die", "raise", "exit", "few", "headers". Several
+words apart by "; " are done in turn, the last one answers. A stream has as many pieces as the text says, or fails
+after them.
 """
 
 from __future__ import annotations
