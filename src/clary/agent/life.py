@@ -30,6 +30,7 @@ from clary.agent.toolkit import Program, Step
 from clary.agent.usage import Usage
 from clary.agent.work import Work
 
+_LOG_OF_INSTANCE = 128 << 20  # bytes: it serves for months
 _STOPPED = Outcome("Stopped", "Stopped", 0.0)
 
 
@@ -76,7 +77,8 @@ class Life:
             self._plan.metric_definitions, Lines(self._folder / contract.METRICS), self._story.note
         )
         lines = Lines(self._folder / contract.LOGS / f"{self._plan.host}.log")
-        return Log(lines, self._clock, metrics.search)
+        keep = _LOG_OF_INSTANCE if self._plan.work == "serving" else None
+        return Log(lines, self._clock, metrics.search, keep=keep)
 
     def _say_notes(self) -> None:
         """At the end of the job's log, where its user looks."""

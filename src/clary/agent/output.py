@@ -30,10 +30,13 @@ Search = Callable[[str, float], None]
 class Log:
     """The log file of one host. May be written by several threads."""
 
-    def __init__(self, lines: Lines, clock: Clock, search: Search) -> None:
+    def __init__(self, lines: Lines, clock: Clock, search: Search, *, keep: int | None = None) -> None:
+        """`keep`: bytes of the log that stay at least, of a program that never ends; all for None."""
         self._lines = lines
         self._clock = clock
         self._search = search
+        self._keep = keep
+        self._grown = 0
         self._latest_ms = 0
         self._lock = threading.Lock()
 
@@ -41,7 +44,15 @@ class Log:
         with self._lock:
             ms = self._now()
             if pieces:
-                self._lines.append(b"".join(b"%d\t%s\n" % (ms, _clean(piece)) for piece in pieces))
+                data = b"".join(b"%d\t%s\n" % (ms, _clean(piece)) for piece in pieces)
+                self._lines.append(data)
+                self._bound(len(data))
+
+    def _bound(self, grown: int) -> None:
+        self._grown += grown
+        if self._keep is not None and self._grown > self._keep:
+            self._lines.drop(keep=self._keep)
+            self._grown = 0
 
     def search(self, line: bytes) -> None:
         self._search(line[: 4 * _MATCHED].decode("utf-8", "replace")[:_MATCHED], self._now() / 1000)

@@ -207,7 +207,10 @@ class Jobs:
     def _let_wait(self, held: Held, now: float) -> None:
         if held.job.state["secondary"] == "Pending":
             return
-        message = "Waiting for CPU, memory or GPUs: other jobs use them"
+        what = (
+            "CPU, memory or GPUs: other jobs" if held.work.in_line else "memory or GPUs: jobs and endpoints"
+        )
+        message = f"Waiting for {what} use them"
 
         def wait(row: Resource) -> Resource:
             return replace(row, state=enter(row.state, "Pending", message, at=now), modified=now)

@@ -158,6 +158,8 @@ def _update(sight: Sight) -> Turn:
     if trouble is None and now - rollout["began"] > deployment.most_s:
         trouble = f"The update took longer than MaximumExecutionTimeoutInSeconds ({deployment.most_s:g})."
     if trouble:
+        if trouble.startswith("CapacityError"):
+            trouble += " An update needs room for new instances while the old ones still answer."
         reason = f"The update was rolled back: {trouble}"
         return Turn(_changed(sight, {"reason": reason}, status="RollingBack"), wanted)
     step, waited = rollout["step"], now - rollout["since"]

@@ -2,10 +2,13 @@
 
 A position is a byte offset at which a line begins. The file may grow at any moment; what is not yet ended by a
 newline is not there. Nothing here reads more of the file than the answer needs.
+
+The log of a program that never ends has a hole at its beginning, where the oldest lines were; offsets stay as they are.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,16 +42,17 @@ def is_line_start(path: Path, offset: int) -> bool:
     try:
         with path.open("rb") as file:
             file.seek(offset - 1)
-            return file.read(1) == b"\n"
+            return file.read(1) in (b"\n", b"\0")
     except FileNotFoundError:
         return False
 
 
 def find_time(path: Path, at_ms: int) -> int:
     """The offset of the first line at or after `at_ms`; behind the last whole line if there is none."""
-    low, high = 0, whole_size(path)
+    high = whole_size(path)
     if high == 0 or at_ms <= 0:
         return 0
+    low = _behind_hole(path)
     with path.open("rb") as file:
         while low < high:
             middle = _line_start(file, (low + high) // 2)
@@ -67,6 +71,9 @@ def read_forward(path: Path, start: int) -> Iterator[Line]:
     rest = b""
     offset = start
     while chunk := _read_at(path, offset + len(rest), CHUNK):
+        if not rest and chunk.startswith(b"\0") and (first := _behind_hole(path)) > offset:
+            offset = first
+            continue
         *lines, rest = (rest + chunk).split(b"\n")
         for raw in lines:
             line = _parse(raw + b"\n", offset)
@@ -78,9 +85,11 @@ def read_forward(path: Path, start: int) -> Iterator[Line]:
 def read_backward(path: Path, end: int) -> Iterator[Line]:
     """Whole lines from the one that ends at `end` to the first of the file."""
     rest = b""
-    position = end
-    while position > 0:
-        size = min(CHUNK, position)
+    position, first_line = end, _behind_hole(path)
+    if end <= first_line:
+        return
+    while position > first_line:
+        size = min(CHUNK, position - first_line)
         position -= size
         block = _read_at(path, position, size) + rest
         # A block's first piece may be the tail of a line that begins before it.
@@ -92,7 +101,7 @@ def read_backward(path: Path, end: int) -> Iterator[Line]:
             if line is not None:
                 yield line
         rest = first + b"\n"
-    line = _parse(rest, 0)
+    line = _parse(rest, first_line)
     if line is not None:
         yield line
 
@@ -106,6 +115,21 @@ def last_time(path: Path) -> int | None:
 def first_time(path: Path) -> int | None:
     line = next(read_forward(path, 0), None)
     return line.at_ms if line else None
+
+
+def _behind_hole(path: Path) -> int:
+    """The offset of the first whole line: 0, unless there is a hole, which may be many times the memory."""
+    if _read_at(path, 0, 1) != b"\0":
+        return 0
+    with path.open("rb", buffering=0) as file:
+        try:
+            first = os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        except OSError:  # a hole and nothing else
+            return file.seek(0, 2)
+    with path.open("rb") as data:
+        data.seek(first)
+        data.readline()
+        return data.tell()
 
 
 def _parse(raw: bytes, start: int) -> Line | None:

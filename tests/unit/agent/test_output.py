@@ -109,3 +109,22 @@ def test_no_cutting_of_the_stream_changes_the_lines(
     if wanted[-1] == "":
         wanted.pop()
     assert record.lines() == wanted
+
+
+def test_a_log_that_never_ends_gives_the_disk_back_what_is_old(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = Log(Lines(path), lambda: 1000.0, lambda line, at: None, keep=100_000)
+    size = 0
+    for number in range(3000):
+        log.write([b"%06d" % number + b"x" * 300])
+        size += len(b"1000000\t") + 307
+    found = path.stat()
+    assert found.st_size == size  # offsets stay
+    assert path.read_bytes().endswith(b"\t002999" + b"x" * 300 + b"\n")
+    assert found.st_blocks * 512 < 300_000
+
+
+def test_a_log_that_is_not_to_be_bounded_is_whole(record: Recorder) -> None:
+    for number in range(1000):
+        record.log.write([b"%06d" % number + b"x" * 300])
+    assert len(record.lines()) == 1000

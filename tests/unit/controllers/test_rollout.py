@@ -292,3 +292,11 @@ def test_a_clock_set_back_does_not_hold_up_an_update() -> None:
     back = turn(baking.endpoint, *both, now=20.0)
     whole = turn(back.endpoint, *both, now=51.0).endpoint
     assert whole.state["traffic"] == [{"generation": "two", "share": 1.0}]
+
+
+def test_an_update_without_room_says_what_it_needs() -> None:
+    endpoint = update(in_service())
+    first = turn(endpoint, replica("one", 0), replica("two", 1, "waiting"), now=20.0).endpoint
+    result = turn(first, replica("one", 0), replica("two", 1, "waiting"), now=CAPACITY_WAIT_S + 30)
+    assert result.endpoint.status == "RollingBack"
+    assert "room for new instances while the old ones still answer" in result.endpoint.state["reason"]

@@ -3,7 +3,9 @@ from itertools import pairwise
 
 import pytest
 
+from clary.agent.story import Lines
 from clary.services import log_files
+from clary.services.log_files import Line
 
 
 @pytest.fixture
@@ -80,3 +82,58 @@ def test_the_tail_of_a_large_file_is_read_without_reading_the_file(log):
     size = log_files.whole_size(log)
     assert next(log_files.read_backward(log, size)).text == "end"
     assert log_files.last_time(log) == 6
+
+
+@pytest.fixture
+def holed(log):
+    """The log of a program that never ends: of 20,000 lines the last some 60,000 bytes are there."""
+    write(log, [(n, f"line {n}") for n in range(20_000)])
+    lines = Lines(log)
+    lines.drop(keep=60_000)
+    lines.close()
+    if log.read_bytes()[:1] != b"\0":
+        pytest.skip("this file system makes no holes")
+    return log
+
+
+def kept(log):
+    size = log.stat().st_size
+    return [line for line in every_line(20_000) if line.start >= size - 60_000]
+
+
+def every_line(count):
+    start = 0
+    for n in range(count):
+        end = start + len(f"{n}\tline {n}\n")
+        yield Line(n, f"line {n}", start, end)
+        start = end
+
+
+def test_what_is_behind_a_hole_is_read_in_both_directions_and_offsets_stay(holed):
+    expected = kept(holed)
+    assert 1000 < len(expected) < 5000
+    assert list(log_files.read_forward(holed, 0)) == expected
+    assert list(log_files.read_forward(holed, expected[7].start)) == expected[7:]
+    assert list(log_files.read_backward(holed, log_files.whole_size(holed))) == expected[::-1]
+    assert list(log_files.read_backward(holed, expected[7].start)) == expected[:7][::-1]
+    assert log_files.first_time(holed) == expected[0].at_ms
+    assert log_files.last_time(holed) == expected[-1].at_ms
+
+
+def test_times_are_found_behind_a_hole(holed):
+    expected = kept(holed)
+    assert log_files.find_time(holed, 1) == expected[0].start
+    assert log_files.find_time(holed, expected[9].at_ms) == expected[9].start
+
+
+def test_a_token_of_what_is_gone_goes_on_with_what_is_there(holed):
+    assert log_files.is_line_start(holed, 1000)
+    assert list(log_files.read_forward(holed, 1000)) == kept(holed)
+    assert list(log_files.read_backward(holed, 1000)) == []
+
+
+def test_zeros_that_are_no_hole_are_skipped(log):
+    """What a power loss may leave."""
+    write(log, [(1, "one")], rest=b"\0" * 50_000 + b"\n")
+    write(log, [(2, "two")])
+    assert [line.text for line in log_files.read_forward(log, 0)] == ["one", "two"]
