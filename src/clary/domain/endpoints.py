@@ -25,6 +25,7 @@ from clary.domain.names import Account
 Document = Mapping[str, Any]
 
 DEFAULT_WEIGHT = 1.0
+MOST_INSTANCES = 100  # of a variant: they share one machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from clary.domain.endpoints import MOST_INSTANCES
 from clary.domain.kinds import SCALABLE_TARGET
 from clary.domain.scalable import INVOCATIONS_PER_INSTANCE, Target, metric_of
 from clary.errors import ValidationException
@@ -37,6 +38,8 @@ def _limits(spec: Request, *, is_asynchronous: bool, is_serverless: bool) -> Ite
         yield f"MinCapacity {least}: give a number of instances"
     if least == 0 and not is_asynchronous:
         yield "MinCapacity 0 is valid for an asynchronous endpoint only: 1 is the least"
+    if most > MOST_INSTANCES:
+        yield f"MaxCapacity {most} is more than {MOST_INSTANCES}"
 
 
 def check_policy(request: Request, target: Target) -> None:

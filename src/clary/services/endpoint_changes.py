@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from clary.domain.endpoints import current, generation_of, variant_of
+from clary.domain.endpoints import MOST_INSTANCES, current, generation_of, variant_of
 from clary.errors import ValidationException
 from clary.store.base import Resource
 
@@ -84,6 +84,8 @@ def _variant(where: str, generation: Request, each: Request) -> Iterator[str]:
         is_asynchronous = "AsyncInferenceConfig" in generation["config"]
         if each.get("DesiredInstanceCount") == 0 and not is_asynchronous:
             yield f"{where}: DesiredInstanceCount 0 is valid for an asynchronous endpoint only: 1 is the least"
+        if each.get("DesiredInstanceCount", 1) > MOST_INSTANCES:
+            yield f"{where}: DesiredInstanceCount {each['DesiredInstanceCount']} is more than {MOST_INSTANCES}"
         return
     if "DesiredInstanceCount" in each:
         yield f"{where}: DesiredInstanceCount is not valid for a serverless variant: its instances come and go"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from clary.domain.endpoints import DEFAULT_WEIGHT, container_of
+from clary.domain.endpoints import DEFAULT_WEIGHT, MOST_INSTANCES, container_of
 from clary.domain.kinds import MODEL
 from clary.errors import ValidationException
 from clary.services import hosting, tags
@@ -86,6 +86,8 @@ def _real_time(where: str, variant: Request) -> Iterator[str]:
     for name in ("InstanceType", "InitialInstanceCount"):
         if name not in variant:
             yield f"{where}: {name} is required, or ServerlessConfig"
+    if variant.get("InitialInstanceCount", 1) > MOST_INSTANCES:
+        yield f"{where}: InitialInstanceCount {variant['InitialInstanceCount']} is more than {MOST_INSTANCES}"
     routing = variant.get("RoutingConfig", {})
     if routing.get("RoutingStrategy", ROUTING[0]) not in ROUTING:
         yield (

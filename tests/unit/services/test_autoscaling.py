@@ -113,6 +113,7 @@ class TestTargets:
         ("request_", "said"),
         [
             ({"MinCapacity": 3, "MaxCapacity": 2}, "MinCapacity 3 is larger than MaxCapacity 2"),
+            ({"MinCapacity": 1, "MaxCapacity": 101}, "MaxCapacity 101 is more than 100"),
             ({"MinCapacity": 3}, "MaxCapacity: required"),
             ({"ServiceNamespace": "ecs"}, "'ecs' is not supported"),
             (

@@ -439,6 +439,7 @@ def test_weights_and_capacities_change_what_is_wanted(context: Context) -> None:
         ({"VariantName": "other", "DesiredWeight": 1.0}, "no variant 'other', there is AllTraffic"),
         ({"VariantName": "AllTraffic", "DesiredWeight": 0.0}, "would be 0 everywhere"),
         ({"VariantName": "AllTraffic", "DesiredInstanceCount": 0}, "for an asynchronous endpoint only"),
+        ({"VariantName": "AllTraffic", "DesiredInstanceCount": 101}, "101 is more than 100"),
         ({"VariantName": "AllTraffic"}, "give DesiredWeight"),
         (
             {"VariantName": "AllTraffic", "ServerlessUpdateConfig": {"MaxConcurrency": 2}},
