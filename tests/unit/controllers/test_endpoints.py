@@ -86,8 +86,8 @@ class House(Parts):
     def serve(self, **report: Any) -> None:
         """Every instance that is on its way answers from now on."""
         for number, row in enumerate(self.rows("InProgress")):
-            folder = self.folder(row)
             if row.state["secondary"] != "InService" and "folder" in row.state:
+                folder = self.folder(row)
                 told = {"address": f"127.0.0.1:{5000 + number}", "report": report}
                 contract.write_document(folder / contract.SERVING, told)
                 self.runner.tell(folder, "InService", "answers")
