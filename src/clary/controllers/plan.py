@@ -38,7 +38,7 @@ def training_plan(job: Resource, station: Station) -> Plan:
     algorithm: Request = spec["AlgorithmSpecification"]
     output: Request = spec["OutputDataConfig"]
     return Plan(
-        **_common(job, station),
+        **common(job, station),
         work="training",
         hyperparameters=spec.get("HyperParameters", {}),
         channels=[_channel(channel, algorithm) for channel in spec.get("InputDataConfig", ())],
@@ -62,7 +62,7 @@ def processing_plan(job: Resource, station: Station) -> Plan:
     program: Request = spec["AppSpecification"]
     outputs = spec.get("ProcessingOutputConfig", {}).get("Outputs", ())
     return Plan(
-        **_common(job, station),
+        **common(job, station),
         work="processing",
         inputs=[_input(entry) for entry in spec.get("ProcessingInputs", ()) if not entry.get("AppManaged")],
         outputs=[_output(entry) for entry in outputs if not entry.get("AppManaged")],
@@ -73,7 +73,8 @@ def processing_plan(job: Resource, station: Station) -> Plan:
     )
 
 
-def _common(job: Resource, station: Station) -> dict[str, Any]:
+def common(job: Resource, station: Station) -> dict[str, Any]:
+    """The fields of the plan of any job at a station."""
     spec = job.spec
     return {
         "job_name": job.name,

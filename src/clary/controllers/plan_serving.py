@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.agent.contract import Model, Plan
-from clary.controllers.plan import Station
+from clary.controllers.plan import Station, common
 from clary.domain.endpoints import container_of
 from clary.store.base import Resource
 
@@ -22,27 +22,21 @@ def serving_plan(instance: Resource, station: Station) -> Plan:
     """`instance` is a row of kind endpoint-instance."""
     spec = instance.spec
     container = container_of(spec["Model"])
+    own = {
+        "environment": _environment(spec.get("Environment", {}), container.get("Environment", {})),
+        "max_runtime_s": FOR_EVER_S,
+        "grace_s": GRACE_S,
+    }
     return Plan(
-        job_name=instance.name,
-        job_arn=instance.arn,
-        access=station.access,
-        python=station.python,
+        **{**common(instance, station), **own},
         work="serving",
-        host=station.host,
-        hosts=list(station.hosts),
         instance_type=spec["InstanceType"],
-        cpus=station.cpus,
-        gpus=list(station.gpus),
-        environment=_environment(spec.get("Environment", {}), container.get("Environment", {})),
         model=model_of(
             container,
             serve=station.serve,
             startup_timeout_s=spec.get("StartupTimeoutInSeconds", STARTUP_S),
             download_timeout_s=spec.get("DownloadTimeoutInSeconds", DOWNLOAD_S),
         ),
-        max_runtime_s=FOR_EVER_S,
-        grace_s=GRACE_S,
-        usage_period_s=station.usage_period_s,
     )
 
 

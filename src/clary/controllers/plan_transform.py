@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clary.agent.contract import Plan, Transform
-from clary.controllers.plan import Station
+from clary.controllers.plan import Station, common
 from clary.controllers.plan_serving import GRACE_S, model_of
 from clary.domain.endpoints import container_of
 from clary.domain.transform import instances
@@ -22,23 +22,17 @@ TIMEOUT_S = 600.0
 def transform_plan(job: Resource, station: Station) -> Plan:
     """The job's variables come on top of its model's."""
     spec, container = job.spec, container_of(job.state["model"])
+    own = {
+        "environment": {**container.get("Environment", {}), **spec.get("Environment", {})},
+        "max_runtime_s": MAX_RUNTIME_S,
+        "grace_s": min(GRACE_S, station.grace_s),
+    }
     return Plan(
-        job_name=job.name,
-        job_arn=job.arn,
-        access=station.access,
-        python=station.python,
+        **{**common(job, station), **own},
         work="transform",
-        host=station.host,
-        hosts=list(station.hosts),
         instance_type=instances(spec)[0],
-        cpus=station.cpus,
-        gpus=list(station.gpus),
-        environment={**container.get("Environment", {}), **spec.get("Environment", {})},
         model=model_of(container, serve=station.serve),
         transform=_wanted(spec),
-        max_runtime_s=MAX_RUNTIME_S,
-        grace_s=min(GRACE_S, station.grace_s),
-        usage_period_s=station.usage_period_s,
     )
 
 

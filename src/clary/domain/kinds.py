@@ -26,6 +26,21 @@ class Kind:
         return not (self.moves[status] - {"Deleting"})
 
 
+def _job(name: str) -> Kind:
+    """A kind of job that cannot be deleting."""
+    return Kind(
+        name=name,
+        first="InProgress",
+        moves={
+            "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+            "Stopping": frozenset({"Stopped", "Failed"}),
+            "Completed": frozenset(),
+            "Failed": frozenset(),
+            "Stopped": frozenset(),
+        },
+    )
+
+
 TRAINING_JOB = Kind(
     name="training-job",
     first="InProgress",
@@ -39,29 +54,9 @@ TRAINING_JOB = Kind(
     },
 )
 
-PROCESSING_JOB = Kind(
-    name="processing-job",
-    first="InProgress",
-    moves={
-        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
-        "Stopping": frozenset({"Stopped", "Failed"}),
-        "Completed": frozenset(),
-        "Failed": frozenset(),
-        "Stopped": frozenset(),
-    },
-)
+PROCESSING_JOB = _job("processing-job")
 
-TRANSFORM_JOB = Kind(
-    name="transform-job",
-    first="InProgress",
-    moves={
-        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
-        "Stopping": frozenset({"Stopped", "Failed"}),
-        "Completed": frozenset(),
-        "Failed": frozenset(),
-        "Stopped": frozenset(),
-    },
-)
+TRANSFORM_JOB = _job("transform-job")
 
 TUNING_JOB = Kind(
     name="hyper-parameter-tuning-job",
@@ -95,17 +90,7 @@ ENDPOINT = Kind(
 )
 
 # one replica of an endpoint's variant: a job that ends when it is asked to; clients never see its row
-ENDPOINT_INSTANCE = Kind(
-    name="endpoint-instance",
-    first="InProgress",
-    moves={
-        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
-        "Stopping": frozenset({"Stopped", "Failed"}),
-        "Completed": frozenset(),
-        "Failed": frozenset(),
-        "Stopped": frozenset(),
-    },
-)
+ENDPOINT_INSTANCE = _job("endpoint-instance")
 
 
 # a request to an asynchronous endpoint: there until it is answered; clients never see its row
