@@ -13,7 +13,7 @@ from clary.store.base import Resource
 
 Document = Mapping[str, Any]
 
-# by generation and variant, what each instance does that does not answer yet
+# by generation and variant, what each instance does that does not answer yet, and how the last one failed
 Starting = Mapping[tuple[str, str], Sequence[str]]
 
 NOTHING: Starting = {}
@@ -40,6 +40,14 @@ def describe(row: Resource, starting: Starting = NOTHING) -> dict[str, Any]:
         "FailureReason": state["reason"][:LONGEST_MESSAGE] if state.get("reason") else None,
     }
     return {key: value for key, value in shown.items() if value is not None}
+
+
+def is_short(row: Resource) -> bool:
+    """Whether an endpoint in service lacks instances: they were lost, or there was no room."""
+    if row.status != "InService":
+        return False
+    key = row.state["live"]
+    return any(_Variant(row, key, name, NOTHING).is_short for name in current(row.state)["variants"])
 
 
 def summary(row: Resource) -> dict[str, Any]:
@@ -97,6 +105,11 @@ class _Variant:
             for one in instances_of(self.endpoint.state)
         )
 
+    @property
+    def is_short(self) -> bool:
+        is_serverless = "ServerlessConfig" in variant_of(self.generation, self.name)
+        return not is_serverless and self.in_service < self.generation["variants"][self.name]["count"]
+
     def shown(self) -> dict[str, Any]:
         wanted = self.generation["variants"][self.name]
         config = variant_of(self.generation, self.name)
@@ -126,6 +139,8 @@ class _Variant:
     def status(self) -> dict[str, Any] | None:
         """There is no published status for "all is well": a variant that serves says what its model server told."""
         status, state = self.endpoint.status, self.endpoint.state
+        if status == "InService" and self.is_short:
+            return self._status("Creating", self._progress())
         if status == "InService":
             report = state["reports"].get(self.name)
             return self._status("ActivatingTraffic", told(report)) if report else None

@@ -11,7 +11,7 @@ from clary.domain.kinds import ENDPOINT, ENDPOINT_INSTANCE, MODEL
 from clary.errors import ValidationException
 from clary.services import autoscaling_rules, deployment_rules, hosting
 from clary.services.endpoint_changes import next_generation, weights_and_counts
-from clary.services.endpoint_describe import NOTHING, Starting, describe, summary
+from clary.services.endpoint_describe import NOTHING, Starting, describe, is_short, summary
 from clary.services.hosting import ENDPOINT_CONFIGS, ENDPOINTS, MODELS
 from clary.services.operations import Context, operation
 from clary.store.base import Change, Page, Resource, Where
@@ -54,7 +54,7 @@ def create(context: Context, request: Request) -> Request:
 def describe_endpoint(context: Context, request: Request) -> Request:
     """Status, variants with their weights and instances, what their model servers report, why it failed."""
     row = hosting.find(context, ENDPOINTS, request["EndpointName"])
-    return describe(row, _starting(context, row) if row.status in MOVING else NOTHING)
+    return describe(row, _starting(context, row) if row.status in MOVING or is_short(row) else NOTHING)
 
 
 @operation("sagemaker", "ListEndpoints")
@@ -118,12 +118,17 @@ def _change(context: Context, request: Request, change: Change) -> Request:
 
 def _starting(context: Context, endpoint: Resource) -> Starting:
     found: dict[tuple[str, str], list[str]] = {}
+    failed: dict[tuple[str, str], Resource] = {}
     page = Page(sort="name", limit=MOST_LOOKED_AT)
     rows, _ = context.store.list(ENDPOINT_INSTANCE.name, Where(name_prefix=f"{endpoint.name}."), page)
     for row in rows:
+        key = row.spec["Generation"], row.spec["VariantName"]
         if row.status == "InProgress" and row.state["secondary"] != "InService":
-            told = found.setdefault((row.spec["Generation"], row.spec["VariantName"]), [])
-            told.append(row.state["transitions"][-1]["StatusMessage"])
+            found.setdefault(key, []).append(row.state["transitions"][-1]["StatusMessage"])
+        if row.status == "Failed" and (key not in failed or row.modified > failed[key].modified):
+            failed[key] = row
+    for key, row in failed.items() if endpoint.status == "InService" else ():
+        found.setdefault(key, []).append(f"lost: {row.state.get('reason', '')}")
     return found
 
 

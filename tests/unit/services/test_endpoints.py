@@ -101,12 +101,21 @@ def test_a_new_endpoint_is_creating_and_shows_what_is_to_come(context: Context) 
     assert row(context).due is not None
 
 
-def add_instance(context: Context, name: str, secondary: str, message: str) -> None:
+def add_instance(
+    context: Context,
+    name: str,
+    secondary: str,
+    message: str,
+    *,
+    status: str = "InProgress",
+    at: float = 1.0,
+    **state: Any,
+) -> None:
     (generation,) = row(context).state["generations"]
     spec = {"Generation": generation, "VariantName": "first"}
-    state = enter({}, secondary, message, at=1.0)
     arn = f"arn:{name}"
-    context.store.create(Resource("endpoint-instance", name, arn, "InProgress", spec, state, 1.0, 1.0))
+    told = enter(state, secondary, message, at=at)
+    context.store.create(Resource("endpoint-instance", name, arn, status, spec, told, at, at))
 
 
 def test_a_variant_tells_what_its_instances_do_until_they_answer(context: Context) -> None:
@@ -119,6 +128,25 @@ def test_a_variant_tells_what_its_instances_do_until_they_answer(context: Contex
         "0 of 2 instances in service; 1: Waiting for memory"
     )
     assert second["VariantStatus"][0]["StatusMessage"] == "0 of 1 instance in service"
+
+
+def test_an_endpoint_that_has_lost_an_instance_says_why(context: Context) -> None:
+    make_endpoint(context, config="config-2")
+    put_in_service(context)
+    add_instance(context, "endpoint-1.0a", "Failed", "", status="Failed", reason="AlgorithmError: long ago")
+    assert "VariantStatus" not in describe(context)["ProductionVariants"][0]
+    set_row(context, "InService", instances=row(context).state["instances"][1:])
+    add_instance(
+        context, "endpoint-1.0b", "Failed", "", status="Failed", reason="AlgorithmError: x-42", at=2.0
+    )
+    add_instance(context, "endpoint-1.0c", "Loading", "The program starts.")
+    first, second = describe(context)["ProductionVariants"]
+    assert first["VariantStatus"][0]["Status"] == "Creating"
+    assert first["VariantStatus"][0]["StatusMessage"] == (
+        "1 of 2 instances in service; 1: The program starts.; 1: lost: AlgorithmError: x-42"
+    )
+    assert "VariantStatus" not in second
+    assert (first["CurrentInstanceCount"], first["DesiredInstanceCount"]) == (1, 2)
 
 
 def test_an_endpoint_in_service_shows_weights_counts_and_images(context: Context) -> None:
@@ -440,6 +468,7 @@ def test_weights_and_capacities_change_what_is_wanted(context: Context) -> None:
         ({"VariantName": "AllTraffic", "DesiredWeight": 0.0}, "would be 0 everywhere"),
         ({"VariantName": "AllTraffic", "DesiredInstanceCount": 0}, "for an asynchronous endpoint only"),
         ({"VariantName": "AllTraffic", "DesiredInstanceCount": 101}, "101 is more than 100"),
+        ({"VariantName": "AllTraffic", "DesiredWeight": float("inf")}, "must be a finite number"),
         ({"VariantName": "AllTraffic"}, "give DesiredWeight"),
         (
             {"VariantName": "AllTraffic", "ServerlessUpdateConfig": {"MaxConcurrency": 2}},
