@@ -22,6 +22,7 @@ from clary.wire.http import Hangup
 
 PATH = "/invocations"
 STREAM = {"X-Clary-Stream": "true"}
+TIMEOUT = "X-Clary-Timeout"  # seconds that somebody waits: who works on it need not go on for longer
 
 WAKE_S = 180.0  # until a variant that sleeps must have an instance
 REPLACE_S = 10.0  # until an instance that is down must have a successor
@@ -206,7 +207,7 @@ class Trip:
 
     def _call(self) -> Call:
         ask = self._ask
-        headers = {**ask.headers, **STREAM} if ask.stream else ask.headers
+        headers = {**ask.headers, TIMEOUT: f"{ask.timeout_s:g}", **(STREAM if ask.stream else {})}
         return Call(PATH, headers, ask.body, ask.timeout_s, self._most(), ask.stream)
 
     def _most(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ from clary.serving.waiting import Asked
 
 TARGET = "x-amzn-sagemaker-target-model"
 STREAM = "x-clary-stream"
+TIMEOUT = "x-clary-timeout"
+"""Seconds that the client waits: for the answer, or for each piece of a stream."""
 _TEXT = "text/plain; charset=utf-8"
 _PAYLOAD_MB = 6
 
@@ -91,6 +94,7 @@ class Front:
             HttpReply(exchange, request.accept),
             self._clock(),
             streams=headers.get(STREAM, "").lower() == "true",
+            patience_s=_seconds(headers.get(TIMEOUT, "")),
         )
         exchange.on_gone = asked.client_gone
         exchange.on_ready = asked.client_ready
@@ -164,6 +168,14 @@ class Front:
             _refuse(exchange, 405, "MethodNotAllowed", f"{needs} is what this path answers")
             return
         _send(exchange, Response(json.dumps(document).encode(), "application/json"))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return inf
+    return seconds if seconds > 0 else inf
 
 
 def _described(models: Models, name: str) -> Mapping[str, Any]:

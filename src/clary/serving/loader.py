@@ -20,7 +20,7 @@ from typing import Any
 from clary.serving.faults import LoadFault
 from clary.serving.handler import Handler
 from clary.serving.template import Template, count_threads, freeze, say
-from clary.serving.worker import Worker
+from clary.serving.worker import Worker, leave_if_forked
 
 _LONGEST_TRACEBACK = 20_000
 
@@ -73,13 +73,21 @@ def _loaded(loading: Loading, order: Mapping[str, Any], control: socket.socket) 
     try:
         if order.get("name") and loading.fetch is not None:
             folder = loading.fetch(order["name"], folder, environment)
-        return loading.load(folder, environment)
+        return _load(loading, folder, environment)
     except ModelMissing as missing:
         say(control, {"say": "failed", "kind": "missing", "message": str(missing), "traceback": ""})
     except BaseException as error:  # noqa: BLE001 - user code: whatever it raises is told
         message, lines = _told(error)
         say(control, {"say": "failed", "kind": "model", "message": message[-2000:], "traceback": lines})
     return None
+
+
+def _load(loading: Loading, folder: Path, environment: Mapping[str, str]) -> Handler:
+    pid = os.getpid()
+    try:
+        return loading.load(folder, environment)
+    finally:
+        leave_if_forked(pid)
 
 
 def _told(error: BaseException) -> tuple[str, str]:

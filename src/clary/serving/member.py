@@ -6,12 +6,15 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from clary.serving.channel import Channel
+from clary.serving.configuration import TIMEOUT
 from clary.serving.frames import Frame
 from clary.serving.handler import Response
 from clary.serving.waiting import Asked
 
 CANCEL_S = 5.0
 """How long a worker may take to see that nobody wants its stream any more."""
+LEAST_S = 5.0
+"""A worker has so long at least, however little its client still waits: it costs more to replace one."""
 
 
 class Member:
@@ -29,6 +32,7 @@ class Member:
         self.is_ready = False
         self.is_dead = False
         self.is_overdue = False
+        self.limit = ""  # that it is over, in words
         self.jobs = 0
         self.born = clock()
         self.failure: Mapping[str, str] | None = None
@@ -52,7 +56,7 @@ class Member:
     def give(self, batch: Sequence[Asked]) -> None:
         self._batch = batch
         self.jobs += 1
-        self._deadline = self._clock() + self._timeout_s
+        self._deadline = self._due(min(asked.until for asked in batch))
         is_stream = batch[0].streams
         for asked in batch:
             asked.forget = self._cancel if is_stream else _nothing
@@ -60,6 +64,13 @@ class Member:
         heads = [[one.content_type, one.accept, dict(one.headers)] for one in requests]
         head = {"do": "stream" if is_stream else "answer", "job": self.jobs, "requests": heads}
         self._channel.send(head, [one.body for one in requests])
+
+    def _due(self, until: float) -> float:
+        """When its time is over. `until`: how long somebody waits for it."""
+        now = self._clock()
+        own = now + self._timeout_s
+        self.limit = f"{TIMEOUT}={self._timeout_s:g} s" if own <= until else "the time that its client waits"
+        return min(own, max(until, now + LEAST_S))
 
     def check(self, now: float) -> None:
         """Kills a worker that is over its time; a stream that its client does not take is ended first."""
@@ -117,7 +128,7 @@ class Member:
             return
         asked.has_begun = True
         asked.reply.piece(data)
-        self._deadline = self._clock() + self._timeout_s
+        self._deadline = self._due(self._clock() + asked.patience_s)
         if asked.reply.is_slow:
             self._is_held_up = True
             asked.caught_up = self._go_on

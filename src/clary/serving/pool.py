@@ -103,8 +103,9 @@ class Pool:
         for member in list(self._members):
             member.check(now)
         timeout_s = self._configuration.timeout_s
-        for asked in self._line.take_older(now - timeout_s):
-            asked.reply.answer(_waited(timeout_s, len(self._line), self.state))
+        for asked in self._line.take_late(now, timeout_s):
+            waited_s = min(timeout_s, asked.patience_s)
+            asked.reply.answer(_waited(waited_s, len(self._line), self.state))
 
     def close(self) -> None:
         """The workers end when they have done what they are at; whoever still waits is told."""
@@ -213,7 +214,7 @@ class Pool:
             return
         if not member.is_ready:
             self._stillborn += 1
-        limit = f"over {TIMEOUT}={self._configuration.timeout_s:g} s with a request and was ended"
+        limit = f"over {member.limit} with a request and was ended"
         _tell(f"a worker was {limit if member.is_overdue else death}; another takes its place")
         self._settle(unanswered, member, death)
         if self._stillborn >= MOST_STILLBORN:
@@ -242,7 +243,7 @@ class Pool:
             if asked.has_begun:
                 asked.reply.break_off()
             elif member.is_overdue:
-                asked.reply.answer(_timed_out(self._configuration.timeout_s))
+                asked.reply.answer(_timed_out(min(self._configuration.timeout_s, asked.patience_s)))
             else:
                 message = f"the worker that had this request was {death}; it was not tried again"
                 asked.reply.answer(refusal(500, "WorkerDied", message))
@@ -279,7 +280,10 @@ def _queue_full(line: Line) -> Response:
 
 def _waited(timeout_s: float, length: int, state: str) -> Response:
     why = "while the model was loaded" if state == "loading" else f"in a queue of {length + 1}"
-    message = f"no worker took this request in {timeout_s:g} s ({TIMEOUT}), {why}; nothing was done for it"
+    message = (
+        f"no worker took this request in {timeout_s:g} s ({TIMEOUT}, or what its client waits), {why}; "
+        "nothing was done for it"
+    )
     return turned_away("queue", "QueueTimeout", message)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from clary.serving.handler import Request, Response
@@ -31,6 +32,7 @@ class Reply(Protocol):
 class Asked:
     """One request on its way. `since` is when it came, in seconds of a monotonic clock.
 
+    patience_s: how long its client waits for the answer, or for each piece of a stream; nobody does after `until`.
     alone: it shares no batch, because one that it was in killed a worker or took too long.
     """
 
@@ -39,6 +41,8 @@ class Asked:
     since: float
     streams: bool = False
     alone: bool = False
+    patience_s: float = inf
+    until: float = field(init=False)
     has_begun: bool = field(default=False)
     """Pieces have gone out: no other answer can."""
     is_gone: bool = False
@@ -46,6 +50,9 @@ class Asked:
     """What is to happen when the client goes; whoever holds the request sets it."""
     caught_up: Callable[[], None] = field(default=lambda: None)
     """What is to happen when a client that was slow to take pieces has taken them."""
+
+    def __post_init__(self) -> None:
+        self.until = self.since + self.patience_s
 
     def client_ready(self) -> None:
         self.caught_up()
@@ -90,12 +97,12 @@ class Line:
                 break
         return taken
 
-    def take_older(self, than: float) -> list[Asked]:
-        """All that came before that moment."""
-        old = [asked for asked in self._line.values() if asked.since < than]
-        for asked in old:
+    def take_late(self, now: float, longest_s: float) -> list[Asked]:
+        """All that have waited for longer, or than their clients wait."""
+        late = [one for one in self._line.values() if one.since < now - longest_s or one.until < now]
+        for asked in late:
             self._remove(asked)
-        return old
+        return late
 
     def take_all(self) -> list[Asked]:
         all_of_them = list(self._line.values())

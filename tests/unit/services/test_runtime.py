@@ -84,7 +84,9 @@ def test_what_the_model_is_told_and_tells(context: Context, program: ModelProgra
         "ClosedSessionId": "s-0",
     }
     assert dict(reply.headers) == {"x-clary-note": "truncated"}
-    told = {name: value for name, value in program.headers.items() if name not in ("host", "content-length")}
+    assert program.headers["x-clary-timeout"] == "60"
+    own = ("host", "content-length", "x-clary-timeout")
+    told = {name: value for name, value in program.headers.items() if name not in own}
     assert told == {
         "content-type": "application/json",
         "accept": "text/csv",

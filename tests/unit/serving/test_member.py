@@ -7,9 +7,11 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from clary.serving.frames import encode, receive
 from clary.serving.handler import Request, Response
-from clary.serving.member import Member
+from clary.serving.member import LEAST_S, Member
 from clary.serving.waiting import Asked
 
 
@@ -97,6 +99,36 @@ def test_a_stream_that_ends_while_its_client_is_slow_does_not_hold_up_the_next_r
         stage.now = 9.0
         stage.member.check(stage.now)
         assert stage.kills == 0
+
+    staged(play)
+
+
+@pytest.mark.parametrize(
+    ("patience_s", "waits"),
+    [(8.0, 8.0), (1.0, LEAST_S), (30.0, 10.0)],
+)
+def test_a_worker_has_the_time_that_its_client_waits(patience_s: float, waits: float) -> None:
+    async def play(stage: Stage) -> None:
+        stage.give(Told(), patience_s=patience_s)
+        stage.member.check(waits - 0.1)
+        assert stage.kills == 0
+        stage.member.check(waits + 0.1)
+        assert stage.kills == 1
+
+    staged(play)
+
+
+def test_a_stream_has_it_for_each_piece() -> None:
+    async def play(stage: Stage) -> None:
+        told = Told()
+        stage.give(told, streams=True, patience_s=8.0)
+        stage.now = 7.0
+        stage.says(encode({"do": "piece", "job": 1}, [b"a"]))
+        await until(lambda: told.pieces)
+        stage.member.check(14.9)
+        assert stage.kills == 0
+        stage.member.check(15.1)
+        assert stage.kills == 1
 
     staged(play)
 

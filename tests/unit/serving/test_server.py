@@ -138,6 +138,18 @@ def test_a_request_that_waited_too_long_is_turned_away_unbegun(server: Server) -
     assert not (server.folder / "begun").exists()
 
 
+def test_a_request_is_not_begun_when_nobody_waits_for_it_any_more(server: Server) -> None:
+    wait_until(lambda: server.get("/ping").status == 200)
+    gate, held = server.begin("gate")
+    answer = server.ask(f"touch {server.folder}/begun", X_Clary_Timeout="0.2")
+    assert (answer.status, answer.headers["x-clary-refused"]) == (503, "queue")
+    assert "in 0.2 s" in said(answer.body)["message"]
+    gate.touch()
+    assert held.result().status == 200
+    assert server.ask("echo on").body == b"on"
+    assert not (server.folder / "begun").exists()
+
+
 @configured(CLARY_QUEUE=2)
 def test_more_than_the_queue_takes_is_refused_with_its_length(server: Server) -> None:
     wait_until(lambda: server.get("/ping").status == 200)
@@ -262,7 +274,6 @@ def test_a_handler_that_breaks_its_promise_answers_500_and_goes_on(
     assert server.ask("pid").body == pid
 
 
-@configured(SAGEMAKER_MODEL_SERVER_WORKERS=3, TEST_BATCH=16)
 @pytest.mark.parametrize("status", [99, 100, 600])
 def test_a_status_that_no_answer_can_have_is_told(server: Server, status: int) -> None:
     answer = server.ask(f"status {status}")
@@ -271,6 +282,7 @@ def test_a_status_that_no_answer_can_have_is_told(server: Server, status: int) -
     assert (answer.status, answer.headers["x-number"]) == (299, "5")
 
 
+@configured(SAGEMAKER_MODEL_SERVER_WORKERS=3, TEST_BATCH=16)
 def test_500_at_once_each_get_their_own_answer(server: Server) -> None:
     """Long and short answers, bad ones, and a worker killed among them."""
     server.wait_until_ready(3)

@@ -51,9 +51,16 @@ def test_one_whose_client_goes_leaves_the_line() -> None:
 
 def test_the_old_ones_are_found() -> None:
     waiting = line(asked("a", since=1.0), asked("b", since=3.0), asked("c", since=2.0))
-    assert names(waiting.take_older(2.5)) == ["a", "c"]
+    assert names(waiting.take_late(12.5, 10.0)) == ["a", "c"]
     assert names(waiting.take_all()) == ["b"]
     assert len(waiting) == 0
+
+
+def test_what_nobody_waits_for_any_more_is_found() -> None:
+    waiting = line(asked("a", patience_s=3.0), asked("b", since=1.0, patience_s=3.0), asked("c"))
+    assert names(waiting.take_late(3.0, 10.0)) == []
+    assert names(waiting.take_late(3.5, 10.0)) == ["a"]
+    assert names(waiting.take_late(4.5, 10.0)) == ["b"]
 
 
 def test_the_bytes_that_wait_are_counted() -> None:
