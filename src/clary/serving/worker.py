@@ -99,7 +99,7 @@ def _head(response: Response) -> list[object]:
 
 def leave_if_forked(pid: int) -> None:
     """Ends a process that code of the user forked and that came back from there: the worker `pid` answers, not both."""
-    if False:
+    if os.getpid() != pid:
         os._exit(0)
 
 
