@@ -96,6 +96,7 @@ class Template:
 
     def _fork(self, child: int, order: Mapping[str, Any], sockets: Sequence[socket.socket]) -> None:
         parent = os.getpid()
+        _flush()  # or the child would say again what is still unsaid
         try:
             pid = os.fork()
         except OSError as error:
@@ -149,10 +150,14 @@ def run_child(work: Callable[[], int], parent: int) -> None:
     finally:
         with suppress(Exception):
             atexit._run_exitfuncs()
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         os._exit(code)
+
+
+def _flush() -> None:
+    with suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def die_with(parent: int) -> None:

@@ -1,20 +1,21 @@
 """A model server whose model does what it is told: run as a program by the tests, with the real processes behind it.
 
 What it does with a request is the request's text: "echo TEXT", "wait FILE" (tells in FILE.begun that it has begun, and
-waits for FILE), "sleep S", "touch FILE", "pid", "size", "status", "die", "raise", "exit", "few", "headers". Several
-words apart by "; " are done in turn, the last one answers. A stream has as many pieces as the text says, or fails
-after them.
+waits for FILE), "sleep S", "touch FILE", "pid", "size", "random", "status", "die", "raise", "exit", "few", "fork",
+"headers". Several words apart by "; " are done in turn, the last one answers. A stream has as many pieces as the text
+says, or fails after them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,8 @@ from clary.serving.handler import Request, Response
 from clary.serving.loader import Loading
 from clary.serving.main import run
 from clary.serving.refusals import refusal
+
+_DRAWS: list[Callable[[], float]] = []
 
 
 class Told:
@@ -51,6 +54,8 @@ class Told:
                 time.sleep(float(text))
             elif word == b"touch":
                 Path(text).touch()
+            elif word == b"fork":
+                os.fork()
             elif word == b"die":
                 os.kill(os.getpid(), signal.SIGKILL)
             elif word == b"raise":
@@ -73,6 +78,8 @@ class Told:
             "headers": [request.content_type, request.accept, dict(request.headers)],
             "length": len(request.body),
         }
+        if word == "random":
+            facts[word] = [random.random(), *(draw() for draw in _DRAWS)]
         return rest if word == "echo" else json.dumps(facts.get(word)).encode()
 
     def stream(self, request: Request) -> Iterator[bytes | Response]:
@@ -109,6 +116,14 @@ def load(folder: Path, environment: Mapping[str, str]) -> Told:
     if word == "wait":
         while not (tally.parent / "go").exists():
             time.sleep(0.005)
+    if word == "fork":
+        os.fork()
+    if word == "random":
+        import numpy as np
+        import torch
+
+        print("half a line of the model's", end="")
+        _DRAWS[:] = [np.random.random, lambda: torch.rand(()).item()]
     if word == "thread":
         threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     return Told(name, environment)

@@ -93,6 +93,19 @@ def test_a_loader_with_threads_is_not_forked(server: Server) -> None:
     assert "left 1 threads behind" in server.log()
 
 
+@configured(SAGEMAKER_MODEL_SERVER_WORKERS=3, TEST_LOADS="random")
+def test_workers_share_a_model_but_no_random_numbers_and_no_output(server: Server) -> None:
+    server.wait_until_ready(3)
+    server.ask("die")
+    server.wait_until_ready(3)
+    futures = [server.asking("sleep 0.2; random") for _ in range(6)]
+    drawn = [said(future.result().body) for future in futures]
+    numbers = [number for numbers in drawn for number in numbers]
+    assert (len(numbers), len(set(numbers))) == (18, 18)
+    assert server.stop() == 0
+    assert server.log().count("half a line") == 1
+
+
 @configured(SAGEMAKER_MODEL_SERVER_WORKERS=2)
 def test_a_killed_worker_fails_its_own_request_only(server: Server) -> None:
     server.wait_until_ready(2)
