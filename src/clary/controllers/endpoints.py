@@ -27,12 +27,14 @@ log = logging.getLogger("clary.controllers.endpoints")
 
 KIND = ENDPOINT.name
 MOST_CLAIMED = 1000
+MOST_MADE = 20  # instances of a variant a turn: other endpoints want theirs, too
 BUSY_S = 0.2
 IDLE_S = 2.0
 FIRST_REST_S, LONGEST_REST_S = 0.2, 30.0
 SWEEP_EVERY_S = 3_600.0
 LEAVE_S = 1.0  # a request that read the row before may still be on its way to an instance that has left it
-LONGEST_LEAVE_S = 120.0
+LONGEST_LEAVE_S = 600.0  # so long may an answer be streamed
+LONGEST_END_S = 120.0  # the same of an endpoint that is deleted
 LONGEST_ASYNC_LEAVE_S = 3_600.0  # so long may an asynchronous invocation take
 
 
@@ -201,7 +203,7 @@ class Endpoints:
         for key, count in wanted.items():
             has = sum((one.generation, one.variant) == key for one in kept)
             if has < count and held.restarts.may_start(key, now):
-                for _ in range(count - has):
+                for _ in range(min(count - has, MOST_MADE)):
                     self.means.fleets.make(held.endpoint, *key, now)
                     acted = True
         stay = {one.id for one in kept}
@@ -221,7 +223,9 @@ class Endpoints:
         waited = now - held.leaving[replica.id]
         if waited < LEAVE_S:
             return False
-        return self.means.flights.count(replica.id) == 0 or waited > _longest_leave_s(held.endpoint)
+        if self.means.flights.count(replica.id) == 0:
+            return True
+        return waited > max(_longest_leave_s(held.endpoint), self.means.settings.invocation_timeout_s)
 
     def _delete(self, held: Held) -> bool:
         """False when somebody wrote in between: the next turn looks again."""
@@ -263,5 +267,6 @@ def chosen(replicas: Sequence[Replica], wanted: Counts) -> Sequence[Replica]:
 
 def _longest_leave_s(endpoint: Resource) -> float:
     """How long an instance may take for what it was asked before it had to go. Who deletes an endpoint waits less."""
-    is_asynchronous = endpoint.status != "Deleting" and async_config(endpoint.state) is not None
-    return LONGEST_ASYNC_LEAVE_S if is_asynchronous else LONGEST_LEAVE_S
+    if endpoint.status == "Deleting":
+        return LONGEST_END_S
+    return LONGEST_ASYNC_LEAVE_S if async_config(endpoint.state) is not None else LONGEST_LEAVE_S

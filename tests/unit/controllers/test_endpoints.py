@@ -284,7 +284,7 @@ def test_logs_of_the_latest_ended_instances_stay_and_older_ones_go(house: House)
     assert len(list((house.settings.jobs / INSTANCE).iterdir())) <= MOST_REMEMBERED + 1
 
 
-@pytest.mark.parametrize(("is_asynchronous", "patience_s"), [(False, 120), (True, 3600)])
+@pytest.mark.parametrize(("is_asynchronous", "patience_s"), [(False, 600), (True, 3600)])
 def test_what_takes_long_is_not_cut_short(house: House, is_asynchronous: bool, patience_s: int) -> None:
     wanted = generation_of(
         "c",
@@ -397,3 +397,20 @@ def test_an_endpoint_in_trouble_is_looked_at_more_and_more_rarely(house: House) 
     (house.folder(row) / contract.SERVING).unlink()
     house.step(0.2, turns=300)  # 60 s
     assert 3 < house.endpoints._held["e"].faults < 15
+
+
+@pytest.mark.parametrize(("timeout_s", "patience_s"), [(60.0, 120.0), (900.0, 900.0)])
+def test_who_deletes_waits_for_answers_but_not_for_ever(
+    house: House, timeout_s: float, patience_s: float
+) -> None:
+    house.settings = replace(house.settings, invocation_timeout_s=timeout_s)
+    house.start()
+    house.in_service()
+    (route,) = routes(house.endpoint.state)
+    assert house.flights.board(route.instances)
+    house.change(lambda row: deleting(now=house.clock.now))
+    house.step()
+    house.step(patience_s - 5.0, turns=1)
+    assert [row.status for row in house.rows()] == ["InProgress"]
+    house.step(10.0, turns=3)
+    assert house.store.get("endpoint", "e") is None
