@@ -13,10 +13,15 @@ from typing import Any
 from clary.serving.configuration import Configuration
 from clary.serving.forker import Forker
 from clary.serving.pool import Pool
+from clary.serving.refusals import turned_away
 from clary.serving.waiting import Asked
 
 FORGET_FAILURE_S = 10.0
 """A model that could not be loaded is not tried again before."""
+_NO_ROOM = (
+    "another model can be loaded when one of those that are to make room has answered what it was asked; try again, or "
+    "raise CLARY_MODELS_LOADED"
+)
 
 
 class Models:
@@ -47,7 +52,10 @@ class Models:
         return self._folders[pool] if pool is not None and pool.state == "serving" else None
 
     def ask(self, name: str, asked: Asked) -> None:
-        self._pool(name).ask(asked)
+        if name not in self._pools and len(self._leaving) >= self._configuration.models_loaded:
+            asked.reply.answer(turned_away("loading", "Loading", _NO_ROOM))
+        else:
+            self._pool(name).ask(asked)
 
     def load(self, name: str, then: Callable[[Pool], None]) -> bool:
         """`then` is called with the pool once it serves or has failed. False if the model is loaded already."""
@@ -71,6 +79,8 @@ class Models:
     def check(self, now: float) -> None:
         for pool in [*self._pools.values(), *self._leaving]:
             pool.check(now)
+        for name in [name for name, pool in self._pools.items() if self._is_stale(pool)]:
+            self._forget(name)
 
     def close(self) -> None:
         for pool in [*self._pools.values(), *self._leaving]:

@@ -129,6 +129,22 @@ def test_one_that_is_at_work_finishes_before_it_goes(server: Server) -> None:
     wait_until(lambda: len(list((server.folder / "models").iterdir())) == 1)
 
 
+@pytest.mark.parametrize("server", [{"CLARY_MODELS_LOADED": 1}], indirect=True)
+def test_as_many_as_may_be_loaded_may_be_on_their_way_out(server: Server) -> None:
+    gates = [server.folder / "gate1", server.folder / "gate2"]
+    held = []
+    for gate, name in zip(gates, ("one.tar.gz", "two.tar.gz"), strict=True):
+        held.append(server.asking(f"wait {gate}; model", X_Amzn_SageMaker_Target_Model=name))
+        wait_until(Path(f"{gate}.begun").exists)
+    refused = ask(server, "deep/er/three.tar.gz")
+    assert (refused.status, refused.headers["x-clary-refused"]) == (503, "loading")
+    gates[0].touch()
+    assert json.loads(held[0].result().body) == "good one.tar.gz"
+    wait_until(lambda: ask(server, "deep/er/three.tar.gz").status == 200)
+    gates[1].touch()
+    assert json.loads(held[1].result().body) == "good two.tar.gz"
+
+
 def test_models_are_loaded_listed_asked_and_unloaded_by_path(server: Server) -> None:
     assert server.ask('{"model_name": "one.tar.gz"}', path="/models").status == 200
     assert server.ask('{"model_name": "one.tar.gz"}', path="/models").status == 409
