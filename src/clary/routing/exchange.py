@@ -12,6 +12,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from clary.routing.connections import Connection, Connections, NotBegun
 
 READ_AT_ONCE = 256 * 1024
+BODILESS = (204, 304)  # programs that send a body with these are many: it is no answer to the next request
 LONGEST_HEAD = 1024 * 1024
 SMALL = 64 * 1024  # bytes of a body that travel in one piece with the head
 
@@ -220,7 +221,7 @@ class _Hearing:
     def on_message_complete(self) -> None:
         if self.has_head and not self.is_complete:
             self.is_complete = True
-            self.may_go_on = self._parser.should_keep_alive()
+            self.may_go_on = self._parser.should_keep_alive() and self.status not in BODILESS
 
 
 def _head(address: str, call: Call) -> bytes:

@@ -213,6 +213,12 @@ def test_the_end_of_an_exchange_cannot_end_the_next_on_its_connection(
     assert program.connections == 1
 
 
+def test_a_connection_on_which_a_body_may_still_come_is_not_kept(connections: Connections) -> None:
+    with Scripted(b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n", then_close=False) as server:
+        assert ask(connections, server.address, call())[1] == b""
+        assert not connections._idle
+
+
 def test_what_was_said_unasked_ends_a_connection(connections: Connections) -> None:
     two = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"
     with Scripted(two, then_close=False) as server:
