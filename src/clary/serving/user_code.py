@@ -24,6 +24,7 @@ ARGUMENTS = {
     "transform_fn": ("model", "input_data", "content_type", "accept"),
 }
 Function = Callable[..., Any]
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class SignatureFault(LoadFault, TypeError):
@@ -98,9 +99,10 @@ def functions(module: Any, context: Context) -> Functions:
 
 def _with_context(name: str, function: Function, context: Context) -> Function:
     usual = ARGUMENTS[name]
-    taken = list(inspect.signature(function).parameters.values())
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in taken):
+    parameters = list(inspect.signature(function).parameters.values())
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return function
+    taken = [parameter for parameter in parameters if parameter.kind in _BY_PLACE]
     if len(taken) == len(usual):
         return function
     if len(taken) == len(usual) + 1:

@@ -82,6 +82,18 @@ def test_bodies_are_text_where_they_are_json_or_csv_else_bytes(scripted):
     assert refused(handler, b"\xff", "text/csv")[0] == 400
 
 
+def test_options_of_a_functions_own_are_left_to_it(scripted):
+    handler = scripted(
+        MODEL
+        + """
+def input_fn(data, content_type, *, times=2): return data * times
+def predict_fn(data, model, **options): return data + str(options)
+def output_fn(prediction, accept, context=None): return prediction + str(context is not None)
+"""
+    )
+    assert body(handler, b"1").body == b"11{}True"
+
+
 def test_transform_fn_answers_alone_and_may_name_its_content_type(scripted):
     handler = scripted("""
         def model_fn(model_dir, context):
