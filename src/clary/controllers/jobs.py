@@ -99,7 +99,7 @@ class Jobs:
         for kind in WORK:
             self._refresh(kind)
         self._room = True
-        for held in sorted(self._held.values(), key=lambda held: held.job.created):
+        for held in sorted(self._held.values(), key=_turns):
             # a rest longer than any there is: the clock was set back
             if not 0 < held.rests_until - now <= LONGEST_REST_S:
                 self._try(held, now)
@@ -336,6 +336,11 @@ class Jobs:
 
     def _folder(self, job: Resource) -> Path:
         return self.means.settings.jobs / str(job.state["folder"])
+
+
+def _turns(held: Held) -> tuple[bool, bool, float]:
+    """Order of the turns: what may make room, what serves clients, what waits in line; each the oldest first."""
+    return "folder" not in held.job.state, held.work.in_line, held.job.created
 
 
 def _holder(key: Key) -> str:

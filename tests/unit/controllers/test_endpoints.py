@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from clary.agent import contract
 from clary.controllers.endpoints import LEAVE_S, Endpoints, Means
 from clary.controllers.fleet import KIND as INSTANCE
 from clary.controllers.fleet import MOST_REMEMBERED, REMEMBERED_S, Fleets
+from clary.domain import jobs
 from clary.domain.endpoints import beginning, deleting, generation_of, rescaled, routes, updating
+from clary.domain.kinds import ENDPOINT_INSTANCE
 from clary.routing.flights import Flights
 from clary.store.base import Resource
-from tests.unit.controllers.bench import ACCOUNT, Parts, opened
+from tests.unit.controllers.bench import ACCOUNT, Bench, Parts, opened
 
 
 def config(count: int = 1, **variant: Any) -> dict[str, Any]:
@@ -414,3 +417,23 @@ def test_who_deletes_waits_for_answers_but_not_for_ever(
     assert [row.status for row in house.rows()] == ["InProgress"]
     house.step(10.0, turns=3)
     assert house.store.get("endpoint", "e") is None
+
+
+def test_an_instance_gets_free_memory_before_jobs_that_wait_in_line(tmp_path: Path) -> None:
+    with opened(partial(Bench, memory_gib=2.0), tmp_path) as bench:
+        bench.create("first", instance="ml.big")
+        bench.create("second", instance="ml.big")
+        bench.step()
+        spec = {"EndpointName": "e", "VariantName": "main", "Generation": "one", "InstanceType": "ml.small"}
+        spec |= {"Model": MODELS["m"]}
+        row = jobs.beginning(
+            ENDPOINT_INSTANCE, ACCOUNT, "e.1", spec, message="Starting", now=bench.clock.advance(1)
+        )
+        bench.store.create(Resource(**row))
+        bench.step()
+        assert bench.job("e.1", INSTANCE).state["secondary"] == "Pending"
+        bench.runner.end(bench.folder("first"), "Completed")
+        bench.step()
+        bench.step()
+        assert "folder" in bench.job("e.1", INSTANCE).state
+        assert "folder" not in bench.job("second").state
