@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from clary.domain.endpoints import MOST_INSTANCES, current, generation_of, variant_of
@@ -78,6 +79,8 @@ def _variant(where: str, generation: Request, each: Request) -> Iterator[str]:
     serverless = variant_of(generation, each["VariantName"]).get("ServerlessConfig")
     if not {"DesiredWeight", "DesiredInstanceCount", "ServerlessUpdateConfig"} & each.keys():
         yield f"{where}: give DesiredWeight, DesiredInstanceCount or ServerlessUpdateConfig"
+    if not isfinite(each.get("DesiredWeight", 1.0)):
+        yield f"{where}: DesiredWeight must be a finite number"
     if serverless is None:
         if "ServerlessUpdateConfig" in each:
             yield f"{where}: ServerlessUpdateConfig is valid for a serverless variant only"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from clary.domain.endpoints import DEFAULT_WEIGHT, MOST_INSTANCES, container_of
@@ -70,6 +71,8 @@ def _variants(request: Request) -> Iterator[str]:
         yield "ProductionVariants: InitialVariantWeight is 0 everywhere: give a variant a weight above 0"
     for variant in variants:
         where = f"ProductionVariants {variant['VariantName']!r}"
+        if not isfinite(variant.get("InitialVariantWeight", DEFAULT_WEIGHT)):
+            yield f"{where}: InitialVariantWeight must be a finite number"
         for name, fix in VARIANT_NOT_SUPPORTED.items():
             if variant.get(name):
                 yield f"{where}: {name} is not supported by Clary: {fix}"

@@ -85,6 +85,7 @@ def without(document: dict[str, Any], name: str) -> dict[str, Any]:
         ([without(variant(), "InstanceType")], "InstanceType is required"),
         ([without(variant(), "InitialInstanceCount")], "InitialInstanceCount is required"),
         ([variant(InitialInstanceCount=101)], "InitialInstanceCount 101 is more than 100"),
+        ([variant(InitialVariantWeight=float("nan"))], "InitialVariantWeight must be a finite number"),
         ([variant(AcceleratorType="ml.eia1.large")], "AcceleratorType is not supported"),
         ([variant(ManagedInstanceScaling={"Status": "ENABLED"})], "ManagedInstanceScaling is not supported"),
         ([variant(RoutingConfig={"RoutingStrategy": "PREFIX_AWARE"})], "PREFIX_AWARE is not supported"),
