@@ -143,7 +143,11 @@ class AsyncInference:
             self._ended.put(async_request.answer(self.means.world, asked, row))
             self.means.wake()
 
-        self.means.begin(work)
+        try:
+            self.means.begin(work)
+        except RuntimeError as error:  # the system gives no more threads
+            log.warning("%s: %s; it waits", row.arn, error)
+            self._ended.put(async_request.put_off(row))
 
     # -- ending
 

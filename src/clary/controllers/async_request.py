@@ -253,6 +253,11 @@ def _fail(world: World, row: Resource, failure: Failure, *, variant: str = "") -
     return Ended(row.name, "failure")
 
 
+def put_off(row: Resource) -> Ended:
+    """Nothing could be done for it now."""
+    return _again(row, FAULT_REST_S)
+
+
 def _give_up(world: World, row: Resource, failure: Failure) -> Ended:
     try:
         return _fail(world, row, failure)

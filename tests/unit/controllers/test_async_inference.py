@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clary.controllers.async_inference import AsyncInference, Means, in_a_thread
-from clary.controllers.async_request import Invoke, Room, World
+from clary.controllers.async_request import FAULT_REST_S, Invoke, Room, World
 from clary.domain.async_inference import beginning
 from clary.objects.base import Bucket, Meta, NoSuchKey
 from clary.objects.disk import DiskObjects
@@ -438,6 +438,21 @@ def test_threads_answer_many_at_once(bench: Bench) -> None:
     controller.step(bench.clock())
     assert bench.left() == []
     assert [bench.output(f"{n}") for n in range(24)] == [f"text {n}".encode() for n in range(24)]
+
+
+def test_one_for_which_there_is_no_thread_waits(bench: Bench) -> None:
+    def no_thread(work: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bench.endpoint()
+    bench.send("1")
+    controller = bench.controller
+    controller.means = replace(controller.means, begin=no_thread)
+    bench.step()
+    assert bench.left() != []
+    controller.means = replace(controller.means, begin=bench.begun.append)
+    bench.step(FAULT_REST_S + 1)
+    assert (bench.output("1"), bench.left()) == (b"HELLO", [])
 
 
 def test_inputs_wait_for_memory() -> None:
