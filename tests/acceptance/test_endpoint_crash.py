@@ -186,6 +186,21 @@ def test_after_the_machine_restarted_an_endpoint_comes_back_by_itself(running: R
     running.check_gone()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_machine_that_restarts_at_any_moment_loses_and_leaves_nothing(running: Running) -> None:
+    for step in (running.create, running.scale, running.update, running.scale, running.break_it):
+        step()
+        time.sleep(running.moments.uniform(0.0, 1.0))
+        kill_all(running.server)
+        running.server.restart()
+        running.check()
+    running.delete()
+    kill_all(running.server)
+    running.server.restart()
+    running.check_gone()
+
+
 def test_agents_that_are_told_to_end_from_outside_are_replaced(running: Running) -> None:
     """As when the machine shuts down in good order, or somebody ends what they do not know."""
     running.create()
