@@ -56,7 +56,7 @@ class Member:
     def give(self, batch: Sequence[Asked]) -> None:
         self._batch = batch
         self.jobs += 1
-        self._deadline = self._due(min(asked.until for asked in batch))
+        self._deadline = self._due(max(asked.until for asked in batch))
         is_stream = batch[0].streams
         for asked in batch:
             asked.forget = self._cancel if is_stream else _nothing

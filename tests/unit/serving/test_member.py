@@ -118,6 +118,18 @@ def test_a_worker_has_the_time_that_its_client_waits(patience_s: float, waits: f
     staged(play)
 
 
+def test_a_batch_has_the_time_of_the_one_that_waits_longest() -> None:
+    async def play(stage: Stage) -> None:
+        batch = [Asked(Request(b"", "", "", {}), Told(), 0.0, patience_s=seconds) for seconds in (6.0, 8.0)]
+        stage.member.give(batch)
+        stage.member.check(7.9)
+        assert stage.kills == 0
+        stage.member.check(8.1)
+        assert stage.kills == 1
+
+    staged(play)
+
+
 def test_a_stream_has_it_for_each_piece() -> None:
     async def play(stage: Stage) -> None:
         told = Told()
