@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+import clary
 from clary.agent.contract import OUTCOME, Access, Outcome, Plan, read_outcome, write_plan
 from clary.agent.s3 import S3
 
@@ -326,8 +327,8 @@ def bubblewrap(folder: Path) -> list[str]:
         elif path.is_dir():
             command += ["--bind", str(path), str(path)]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for prefix in (sys.prefix, sys.base_prefix):
-        command += ["--ro-bind", prefix, prefix]  # it may lie in /tmp
+    for shown in (sys.prefix, sys.base_prefix, str(Path(clary.__file__).parent)):
+        command += ["--ro-bind", shown, shown]  # it may lie in /tmp
     return [*command, "--bind", str(folder / "ml"), "/opt/ml", "--bind", str(folder / "env"), "/opt/env"]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def test_several_workers_with_a_script_begin_with_what_it_imports(
         capture_output=True,
         text=True,
         check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as an instance's program has it
     ).stdout.splitlines()
     assert told[0] == found
     assert told[1] == "1", "a process with threads cannot be forked"
