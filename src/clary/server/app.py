@@ -56,6 +56,7 @@ class Edge:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
+        self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._limiters is None:
@@ -84,10 +85,16 @@ class Edge:
         """The gateway's answer; a client that goes meanwhile is told to whoever works for it."""
         if _length(request) <= TAKEN_EARLY:
             await body.take()
-        async with anyio.create_task_group() as group:
-            group.start_soon(_listen, body, receive, request.hangup)
-            response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=limiter)
-            group.cancel_scope.cancel()
+        if self._at_work >= INVOCATIONS:  # others came while this one came in
+            return too_many()
+        self._at_work += 1
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_listen, body, receive, request.hangup)
+                response = await anyio.to_thread.run_sync(self._gateway.answer, request, limiter=limiter)
+                group.cancel_scope.cancel()
+        finally:
+            self._at_work -= 1
         return response
 
 

@@ -135,6 +135,23 @@ def test_invocations_wait_on_threads_of_their_own(monkeypatch: pytest.MonkeyPatc
     asyncio.run(asyncio.wait_for(scene(), 60))
 
 
+def test_none_waits_for_a_thread_that_came_in_when_there_were_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "INVOCATIONS", 3)
+    gateway = Waiting()
+    edge = app.Edge(gateway)  # type: ignore[arg-type]
+
+    async def scene() -> None:
+        stages = [Stage("/endpoints/e/invocations", b"x") for _ in range(8)]
+        tasks = [asyncio.create_task(edge(one.scope, one.receive, one.send)) for one in stages]  # type: ignore[arg-type]
+        while len(gateway.bodies) < 3 or sum(bool(one.sent) for one in stages) < 5:
+            await asyncio.sleep(0.01)
+        gateway.free.set()
+        await asyncio.gather(*tasks)
+        assert sorted(one.status for one in stages) == [204] * 3 + [503] * 5
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
+
+
 def test_a_client_that_goes_within_its_request_takes_no_thread() -> None:
     gateway = Waiting()
     edge = app.Edge(gateway)  # type: ignore[arg-type]
