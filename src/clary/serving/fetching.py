@@ -13,6 +13,7 @@ from clary.serving.faults import LoadFault
 from clary.serving.loader import ModelMissing
 
 PLACE = "CLARY_MODELS_URL"
+LONGEST_KEY = 1024  # of S3, in bytes
 _PATIENCE_S = 30.0
 
 
@@ -39,12 +40,13 @@ def _archive(name: str, environment: Mapping[str, str]) -> Location:
     place = environment.get(PLACE, "")
     if not place:
         raise LoadFault(f"{PLACE} is not set: it names the S3 prefix that the models lie under")
-    if ".." in name.split("/") or name.startswith("/"):
-        raise ModelMissing(f"there is no model {name!r}: a model is named by its path below {place}")
     try:
-        return parse_uri(place).below(name)
+        archive = parse_uri(place).below(name)
     except ClientFault as fault:
         raise LoadFault(f"{PLACE}: {fault}") from fault
+    if ".." in name.split("/") or name.startswith("/") or len(archive.key.encode()) > LONGEST_KEY:
+        raise ModelMissing(f"there is no model {name!r}: a model is named by its path below {place}")
+    return archive
 
 
 def _access(environment: Mapping[str, str]) -> Access:

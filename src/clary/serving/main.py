@@ -102,7 +102,8 @@ async def _serve(told: Configuration, listener: socket.socket, control: socket.s
         lambda: Connection(front.serve, limit=told.max_body, open_ones=connections), sock=listener
     )
     host, port = listener.getsockname()[:2]
-    _tell(f"listening at http://{host}:{port}")
+    # not on stderr: whoever looks there for why a server ended needs no greeting
+    print(f"clary: listening at http://{host}:{port}", flush=True)
     checking = asyncio.create_task(_check(served.check, connections))
     failure = await end
     if failure is None:

@@ -18,7 +18,8 @@ def folder(contract: Contract, model_dir: Path) -> Path:
     if local.is_dir():
         return _root(local)
     if contract.model_id.startswith(("/", "./", "../", "~")) or contract.model_id.count("/") > 1:
-        raise LoadFault(f"HF_MODEL_ID={contract.model_id}: there is no such folder for the endpoint")
+        hint = "" if local.is_absolute() else ": give its whole path"
+        raise LoadFault(f"HF_MODEL_ID={contract.model_id}: there is no such folder for the endpoint{hint}")
     return _downloaded(contract, contract.model_id)
 
 

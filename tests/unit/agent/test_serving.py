@@ -410,7 +410,7 @@ def test_a_model_that_clarys_server_cannot_load(any_job: Any) -> None:
 def test_a_folder_that_holds_no_model_is_said_in_a_sentence(job: Any) -> None:
     put_model(job, {"readme": "nothing here"})
     reason = failed(job, instance(job))
-    assert "clary: the model cannot be served: " in reason and "Traceback" not in reason
+    assert 'ErrorMessage "clary: the model cannot be served: ' in reason and "Traceback" not in reason
 
 
 def test_nothing_of_the_models_folder_stands_for_a_module(job: Any) -> None:

@@ -103,6 +103,12 @@ def test_a_model_id_that_is_no_folder(tmp_path):
         loaded(tmp_path, environment={"HF_MODEL_ID": str(tmp_path / "gone")})
 
 
+@pytest.mark.parametrize("name", ["./models/mine", "~/mine"])
+def test_a_folder_is_named_by_its_whole_path(tmp_path, name):
+    with pytest.raises(LoadFault, match="give its whole path"):
+        loaded(tmp_path, environment={"HF_MODEL_ID": name})
+
+
 def test_a_model_that_cannot_be_had_from_the_hub(tmp_path, monkeypatch):
     from huggingface_hub import constants
 

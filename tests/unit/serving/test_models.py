@@ -69,6 +69,12 @@ def test_a_model_that_is_not_there_is_404(server: Server, name: str) -> None:
     assert server.process.poll() is None
 
 
+def test_a_name_longer_than_any_key_is_404(server: Server, s3: FakeS3) -> None:
+    answer = ask(server, "a" * 1024)
+    assert (answer.status, said(answer)["type"]) == (404, "ModelNotFound")
+    assert not s3.requests
+
+
 def test_one_that_comes_later_is_found(server: Server, s3: FakeS3) -> None:
     assert ask(server, "new.tar.gz").status == 404
     s3.bucket["models/new.tar.gz"] = make_tar({"name": "good new"})
