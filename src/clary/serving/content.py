@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from clary.serving.faults import NotAcceptable, RequestFault, UnsupportedType
+from clary.serving.faults import AnswerFault, NotAcceptable, RequestFault, UnsupportedType
 
 JSON, CSV, LINES, NPY, TEXT = (
     "application/json",
@@ -168,7 +168,7 @@ def wanted(accept: str, *, default: str = JSON) -> str:
 
 
 def encoded(value: Any, kind: str) -> bytes:
-    """The value as a body. Raises NotAcceptable where it has no such form, ValueError for NaN in JSON."""
+    """The value as a body. Raises NotAcceptable where it has no such form, AnswerFault for NaN in JSON."""
     if kind == CSV:
         return _to_csv(value)
     if kind == NPY:
@@ -183,9 +183,20 @@ def encoded(value: Any, kind: str) -> bytes:
 
 
 def to_json(value: Any) -> bytes:
-    """Compact JSON in UTF-8; arrays, tensors and their numbers as lists and numbers, images as PNG in base64."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
-    return text.encode("utf-8", "surrogatepass")
+    """Compact JSON in UTF-8; arrays, tensors and their numbers as lists and numbers, images as PNG in base64.
+
+    Raises AnswerFault.
+    """
+    try:
+        return _json_text(value, ascii_only=False).encode()
+    except UnicodeEncodeError:  # half of a character has no form in UTF-8
+        return _json_text(value, ascii_only=True).encode()
+    except ValueError as error:
+        raise AnswerFault(f"the answer has no form in JSON: {error}") from error
+
+
+def _json_text(value: Any, *, ascii_only: bool) -> str:
+    return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: Any) -> Any:

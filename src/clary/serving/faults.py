@@ -9,6 +9,10 @@ class LoadFault(Exception):
     """The model cannot be served; the message says what is missing or wrong, and what to do."""
 
 
+class AnswerFault(Exception):
+    """What the model made cannot be written. Not the client's doing."""
+
+
 class RequestFault(Exception):
     """The request cannot be answered; the message is the client's. `status` is 4xx."""
 

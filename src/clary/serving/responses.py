@@ -8,7 +8,7 @@ import traceback
 
 from clary.serving import content
 from clary.serving.calls import Answer
-from clary.serving.faults import NotAcceptable, RequestFault, UnsupportedType, last_line
+from clary.serving.faults import AnswerFault, NotAcceptable, RequestFault, UnsupportedType, last_line
 from clary.serving.handler import Response
 
 NOTE = "X-Clary-Note"
@@ -20,7 +20,7 @@ KINDS = (
 
 
 def of_answers(answers: list[Answer], accept: str, *, lines: bool) -> Response:
-    """One answer, or one a line. Raises NotAcceptable, and ValueError where JSON has no form for it."""
+    """One answer, or one a line. Raises NotAcceptable, and AnswerFault where JSON has no form for it."""
     notes = list(dict.fromkeys(answer.note for answer in answers if answer.note))
     headers = {NOTE: "; ".join(notes)} if notes else {}
     value = [answer.value for answer in answers] if lines else answers[0].value
@@ -33,7 +33,8 @@ def of_fault(error: Exception) -> Response:
         kind = next(name for known, name in KINDS if isinstance(error, known))
         return _error(error.status, kind, str(error))
     log(error)
-    return _error(500, "PredictionFailed", f"the model failed: {last_line(error)}")
+    message = str(error) if isinstance(error, AnswerFault) else f"the model failed: {last_line(error)}"
+    return _error(500, "PredictionFailed", message)
 
 
 def of_status(status: int, message: str) -> Response:

@@ -8,12 +8,13 @@ from typing import Any
 
 from clary.serving import content, responses
 from clary.serving.context import Context
-from clary.serving.faults import LoadFault, RequestFault, last_line
+from clary.serving.faults import AnswerFault, LoadFault, RequestFault, last_line
 from clary.serving.handler import Request, Response
 from clary.serving.toolkits import Toolkit
 from clary.serving.user_code import Functions
 
 DECODED = ("application/json", "text/csv")  # bodies that functions get as text; others are bytes
+LONGEST_ANSWER = 1 << 30  # bytes; a generator that never ends must not take all memory of the machine
 OF_READING = (ValueError, TypeError, LookupError, AttributeError)  # what a request can make an input_fn raise
 
 
@@ -59,7 +60,7 @@ class ScriptHandler:
         try:
             body, content_type = self._result(request)
             if isinstance(body, Iterator):
-                body = b"".join(_bytes(piece, content_type) for piece in body)
+                body = _gathered(body, content_type)
             return self._response(body, content_type)
         except Exception as error:  # noqa: BLE001 - the boundary of the script
             return _refused(error)
@@ -125,6 +126,15 @@ def _pair(result: Any, accept: str) -> tuple[Any, str]:
     if hasattr(result, "get_data") and hasattr(result, "mimetype"):  # a response of werkzeug's
         return result.get_data(), result.mimetype
     return result, accept
+
+
+def _gathered(pieces: Iterator[Any], content_type: str) -> bytes:
+    body = bytearray()
+    for piece in pieces:
+        body += _bytes(piece, content_type)
+        if len(body) > LONGEST_ANSWER:
+            raise AnswerFault(f"the model's iterator goes on beyond {LONGEST_ANSWER} bytes: ask for a stream")
+    return bytes(body)
 
 
 def _bytes(body: Any, content_type: str) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clary.serving import content
-from clary.serving.faults import NotAcceptable, RequestFault, UnsupportedType
+from clary.serving.faults import AnswerFault, NotAcceptable, RequestFault, UnsupportedType
 
 
 def npy(value, **options):
@@ -183,5 +183,10 @@ def test_answers_without_such_a_form(value, kind):
 
 
 def test_no_number_that_json_has_not():
-    with pytest.raises(ValueError, match="Out of range"):
+    with pytest.raises(AnswerFault, match="Out of range"):
         content.encoded([float("nan")], "application/json")
+
+
+def test_half_of_a_character_is_valid_json():
+    written = content.encoded({"é": "\ud800"}, "application/json")
+    assert written.decode() == '{"\\u00e9":"\\ud800"}'

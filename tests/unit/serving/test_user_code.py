@@ -223,6 +223,22 @@ def test_what_a_script_raises_at_load_comes_through(scripted):
     assert "code/requirements.txt" in raised.value.__notes__[0]
 
 
+@pytest.mark.parametrize("answer", ["float('nan')", "{'a': [float('inf')]}"])
+def test_an_answer_that_json_has_not_is_not_the_clients_mistake(scripted, answer):
+    handler = scripted(MODEL + f"def predict_fn(data, model):\n    return {answer}\n")
+    status, message = refused(handler, b"{}")
+    assert (status, message.startswith("the answer has no form in JSON: Out of range")) == (500, True)
+
+
+def test_an_iterator_without_end_does_not_take_all_memory(scripted, monkeypatch):
+    monkeypatch.setattr("clary.serving.scripted.LONGEST_ANSWER", 1000)
+    handler = scripted(MODEL + "def predict_fn(data, model):\n    while True:\n        yield 'word '\n")
+    assert refused(handler, b"{}") == (
+        500,
+        "the model's iterator goes on beyond 1000 bytes: ask for a stream",
+    )
+
+
 def test_a_fault_of_the_script_is_500_and_what_it_refuses_400(scripted, capsys):
     handler = scripted("""
         def model_fn(model_dir):
