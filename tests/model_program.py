@@ -180,6 +180,7 @@ def endpoint_row(
     variant: dict[str, Any] | None = None,
     weights: dict[str, float] | None = None,
     reason: str | None = None,
+    mode: str = "SingleModel",
 ) -> Resource:
     """An endpoint as its controller leaves it: `programs` are the addresses of each variant's instances."""
     document = {
@@ -196,7 +197,9 @@ def endpoint_row(
         **(config or {}),
     }
     state = {
-        "generations": {"g1": generation_of("config", document, {"model": {}}, now=1.0)},
+        "generations": {
+            "g1": generation_of("config", document, {"model": {"PrimaryContainer": {"Mode": mode}}}, now=1.0)
+        },
         "live": None if status == "Creating" else "g1",
         "target": "g1",
         "traffic": [] if status == "Creating" else [{"generation": "g1", "share": 1.0}],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from clary.domain.endpoints import container_of
 from clary.domain.kinds import ENDPOINT
 from clary.errors import Fault
 from clary.routing.ask import REFUSED, Answer, Ask, NoAnswer
@@ -123,6 +124,11 @@ def is_asynchronous(endpoint: Resource) -> bool:
     return bool(live["config"].get("AsyncInferenceConfig"))
 
 
+def has_many_models(endpoint: Resource) -> bool:
+    live = endpoint.state["generations"][endpoint.state["live"]]
+    return any(container_of(model).get("Mode") == "MultiModel" for model in live["models"].values())
+
+
 def is_serverless(endpoint: Resource) -> bool:
     live = endpoint.state["generations"][endpoint.state["live"]]
     return any(variant.get("ServerlessConfig") for variant in live["config"]["ProductionVariants"])
@@ -139,6 +145,10 @@ def _invoke(context: Context, request: Mapping[str, Any], *, stream: bool) -> An
     if request.get("InferenceComponentName"):
         raise RuntimeValidationError(
             "InferenceComponentName: Clary has no inference components; leave it out."
+        )
+    if request.get("TargetModel") and not has_many_models(endpoint):
+        raise RuntimeValidationError(
+            f"TargetModel: endpoint {name} serves one model; leave it out, or deploy a model whose Mode is MultiModel."
         )
     if len(request["Body"]) > SERVERLESS_BYTES and is_serverless(endpoint):
         raise RuntimeValidationError(

@@ -31,7 +31,8 @@ def program() -> Iterator[ModelProgram]:
 
 @pytest.fixture
 def endpoint(context: Context, program: ModelProgram) -> None:
-    context.store.create(endpoint_row("Shop", {"blue": [program.address], "green": [program.address]}))
+    addresses = {"blue": [program.address], "green": [program.address]}
+    context.store.create(endpoint_row("Shop", addresses, mode="MultiModel"))
 
 
 def ask(context: Context, body: bytes | dict[str, Any] = b"hello", **more: Any) -> Reply:
@@ -160,6 +161,8 @@ def test_what_a_caller_can_mend(context: Context, program: ModelProgram) -> None
     context.store.create(endpoint_row("Shop", {"blue": [program.address]}))
     variant = refused(context, TargetVariant="red")
     assert variant.code == "ValidationError" and "no variant red; the endpoint has blue" in variant.message
+    model = refused(context, TargetModel="a.tar.gz")
+    assert model.code == "ValidationError" and "TargetModel: endpoint Shop serves one model" in model.message
     component = refused(context, InferenceComponentName="part")
     assert component.code == "ValidationError" and "InferenceComponentName" in component.message
 
