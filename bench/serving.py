@@ -139,14 +139,14 @@ def fine_tune(folder: Path, texts: Sequence[str], liked: Sequence[int]) -> None:
     random = np.random.default_rng(0)
     model = AutoModelForSequenceClassification.from_pretrained(evaluate.minilm(), num_labels=2).train()
     tokenizer = AutoTokenizer.from_pretrained(evaluate.minilm())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4)
     batches = [
         part
         for _ in range(2)
         for part in np.array_split(random.permutation(len(texts)), -(-len(texts) // 32))
     ]
     for number, batch in enumerate(batches):
-        optimizer.param_groups[0]["lr"] = 5e-5 * (1 - number / len(batches))
+        optimizer.param_groups[0]["lr"] = 2e-4 * (1 - number / len(batches))
         inputs = tokenizer(
             [texts[index] for index in batch],
             padding=True,
