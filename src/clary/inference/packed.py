@@ -116,26 +116,38 @@ def _attend(qkv: Tensor, result: Tensor) -> None:
 
 
 def _attend_by_text(qkv: Tensor, result: Tensor) -> None:
-    """The same in bfloat16: two products and a softmax in float32, text by text in the cache, beat the fused kernel."""
+    """The same in bfloat16: two products and a softmax in float32, text by text in the cache, beat the fused kernel.
+
+    Texts are filled up here too: the library keeps 1.3 MB for ever for each length that it multiplies.
+    """
+    length, heads, size = qkv.shape[1], qkv.shape[3], qkv.shape[4]
     for qkv_i, result_i in zip(qkv, result, strict=True):
-        q, k, v = qkv_i.permute(1, 2, 0, 3).contiguous()
-        scores = torch.softmax(torch.bmm(q, k.transpose(1, 2)).float(), -1)
-        result_i.copy_(torch.bmm(scores.to(qkv.dtype), v))
+        filled = qkv.new_zeros(3, heads, filled_up(length), size)
+        filled[:, :, :length].copy_(qkv_i.permute(1, 2, 0, 3))
+        q, k, v = filled
+        scores = torch.bmm(q, k.transpose(1, 2)).float()
+        scores[:, :, length:].fill_(-torch.inf)
+        looked = torch.bmm(torch.softmax(scores, -1).to(qkv.dtype), v)
+        result_i.copy_(looked[:, :length])
 
 
 def _first_token_context(
     attention: FirstTokenAttention, x: Tensor, batch: Packed, heads: int
 ) -> tuple[Tensor, Tensor]:
-    """x (rows, hidden) -> the first tokens' rows and what they attended to, each (texts, hidden)."""
+    """x (rows, hidden) -> the first tokens' rows and what they attended to, each (texts, hidden).
+
+    In float32: the products are thin, and need no kernel for each length.
+    """
     first = torch.cat([x[group.start : group.end : group.length] for group in batch.groups])
     texts, hidden = first.shape
-    query = attention.query(first).view(texts, heads, hidden // heads).transpose(0, 1)
+    query = attention.query(first).float().view(texts, heads, hidden // heads).transpose(0, 1)
     looking = torch.bmm(query, attention.key).transpose(0, 1)  # (texts, heads, hidden)
     seen, start = [], 0
     for group in batch.groups:
-        tokens = x[group.start : group.end].view(group.texts, group.length, hidden)
+        tokens = x[group.start : group.end].float().view(group.texts, group.length, hidden)
         scores = torch.bmm(looking[start : start + group.texts], tokens.transpose(1, 2))
         seen.append(torch.bmm(torch.softmax(scores, -1), tokens))
         start += group.texts
     summed = torch.bmm(torch.cat(seen).transpose(0, 1), attention.value)  # (heads, texts, head size)
-    return first, summed.transpose(0, 1).reshape(texts, hidden) + attention.value_bias
+    attended = summed.transpose(0, 1).reshape(texts, hidden) + attention.value_bias
+    return first, attended.to(x.dtype)

@@ -59,7 +59,8 @@ class FirstTokenAttention:
     """Attention of the first token only, without making keys and values of the others.
 
     A head's scores are q (W_k x_j) = (W_k^T q) x_j, and its result W_v (sum of p_j x_j): two thin products a head
-    instead of two wide ones a token. The keys' bias adds the same to every score, which softmax does not see.
+    instead of two wide ones a token, in float32. The keys' bias adds the same to every score, which softmax does not
+    see.
     """
 
     query: Dense  # scaled
@@ -189,14 +190,14 @@ class _Reader:
 
     def _first_token_attention(self, prefix: str) -> FirstTokenAttention:
         (query, q_bias), (key, _), (value, v_bias) = self._parts(prefix)
-        hidden, dtype = query.shape[0], self._form.dtype
+        hidden = query.shape[0]
         scale = (hidden // self._heads) ** -0.5
         by_head = (self._heads, hidden // self._heads, hidden)
         return FirstTokenAttention(
-            query=self._exact(query * scale, q_bias * scale, dtype),
-            key=key.to(dtype).view(by_head),
-            value=value.to(dtype).view(by_head).transpose(1, 2).contiguous(),
-            value_bias=v_bias.to(dtype),
+            query=self._exact(query * scale, q_bias * scale, self._form.dtype),
+            key=key.view(by_head),
+            value=value.view(by_head).transpose(1, 2).contiguous(),
+            value_bias=v_bias,
         )
 
     def _parts(self, prefix: str) -> list[tuple[Tensor, Tensor]]:
