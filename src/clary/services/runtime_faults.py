@@ -65,9 +65,7 @@ def fault_of(error: NoAnswer, account: Account, endpoint: str) -> Fault:
             )
             return _model_error(text, where, original=text)
         case "too large":
-            text = (
-                f"The model's answer does not fit: {error.message}. Answer with less, or raise CLARY_PAYLOAD_MIB."
-            )
+            text = f"The model's answer does not fit: {error.message}. Answer with less, or raise CLARY_PAYLOAD_MIB."
             return _model_error(
                 f'Received server error (0) from primary with message "{text}"', where, original=text
             )
