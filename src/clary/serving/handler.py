@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -52,13 +51,3 @@ class Handler(Protocol):
     def stream(self, request: Request) -> Iterator[bytes | Response]:
         """Pieces of text as they are made, or one error Response. Closing the iterator ends the work."""
         ...
-
-
-def load(model_dir: Path, environment: Mapping[str, str]) -> Handler:
-    """The model of a folder (`/opt/ml/model`), or the one that HF_MODEL_ID names.
-
-    Raises LoadFault, or whatever the user's own code raises.
-    """
-    from clary.serving.loading import loaded  # needs what the user's environment has; the HTTP side does not
-
-    return loaded(model_dir, environment)

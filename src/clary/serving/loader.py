@@ -34,7 +34,7 @@ class Loading:
     """How models are loaded.
 
     prepare: imports what `load` will need, in the process that all loaders are forked from: it must start no thread,
-    touch no GPU and run no code of the user's. load: see `handler.load`. fetch: brings the model of that name into a
+    touch no GPU and run no code of the user's. load: see `loading.load`. fetch: brings the model of that name into a
     folder and returns the folder; raises ModelMissing.
     """
 

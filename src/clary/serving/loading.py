@@ -26,8 +26,11 @@ BATCHES = {
 }  # requests that one call may take, where batches win; more win little on a CPU
 
 
-def loaded(model_dir: Path, environment: Mapping[str, str]) -> Handler:
-    """Raises LoadFault, or whatever the user's own code raises."""
+def load(model_dir: Path, environment: Mapping[str, str]) -> Handler:
+    """The handler of the model in a folder (`/opt/ml/model`), or of the one that HF_MODEL_ID names.
+
+    Raises LoadFault, or whatever the user's own code raises.
+    """
     asked = contract.read(environment)
     place = prepared() if asked.toolkit != "sklearn" else "cpu"
     folder = source.folder(asked, model_dir)

@@ -16,16 +16,17 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 from clary.serving.configuration import BadVariable, Configuration, configuration
 from clary.serving.early import prepare
 from clary.serving.fetching import fetch
 from clary.serving.forker import Forker
 from clary.serving.front import Front
-from clary.serving.handler import load
+from clary.serving.handler import Handler
 from clary.serving.http import Connection
 from clary.serving.loader import Loading, loader
 from clary.serving.models import Models
@@ -39,7 +40,13 @@ _NO_LOADING_THREADS = {"HF_DEACTIVATE_ASYNC_LOAD": "1"}
 
 
 def main() -> None:
-    sys.exit(run(Loading(load=load, prepare=prepare, fetch=fetch)))
+    sys.exit(run(Loading(load=_load, prepare=prepare, fetch=fetch)))
+
+
+def _load(model_dir: Path, environment: Mapping[str, str]) -> Handler:
+    from clary.serving.loading import load  # needs what the user's environment has; the HTTP side does not
+
+    return load(model_dir, environment)
 
 
 def run(loading: Loading) -> int:

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from clary.serving.handler import Handler, Request, load
+from clary.serving.handler import Handler, Request
+from clary.serving.loading import load
 from tests.unit.inference.models import model, tokenizer_for
 
 TEXTS = [

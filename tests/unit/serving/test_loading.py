@@ -251,7 +251,8 @@ sys.path.append(sys.argv[1])
 for name in ("torch", "numpy", "transformers", "tokenizers", "safetensors", "huggingface_hub"):
     sys.modules[name] = None
 from pathlib import Path
-from clary.serving.handler import Request, load
+from clary.serving.handler import Request
+from clary.serving.loading import load
 handler = load(Path(sys.argv[2]), {"CLARY_IMAGE": sys.argv[3]})
 print(handler.answer([Request(b"[1, 2]", "application/json", "", {})])[0].body.decode())
 """
