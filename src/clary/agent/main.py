@@ -65,6 +65,8 @@ def _leave(folder: Path, outcome: Outcome) -> None:
             contract.write_outcome(folder, outcome)
             return
         except OSError as fault:
+            if not folder.is_dir():
+                return  # nobody is left to read it
             if fault.errno == errno.ENOSPC:
                 _make_room(folder)
         time.sleep(1)

@@ -46,7 +46,8 @@ class Serving:
         self._server.finish()
 
     def is_done(self) -> bool:
-        return self._server.is_done()
+        """Also when its folder is gone: nobody could ever find it again, and it would serve for ever."""
+        return self._server.is_done() or not self._places.folder.is_dir()
 
     def judge(self, step: Step, ended: Ended) -> Outcome:
         return self._server.judge(step, ended)

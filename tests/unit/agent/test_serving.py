@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -358,6 +360,16 @@ def test_a_program_that_ignores_its_end_is_killed(job: Any) -> None:
     outcome = stop(job)
     assert (outcome.status, outcome.exit_code) == ("Stopped", 137)
     assert job.leftovers() == []
+
+
+def test_an_instance_whose_folder_is_gone_ends(any_job: Any) -> None:
+    put_model(any_job, {"code/serve": SERVE, "weights": "heavy"})
+    any_job.start(instance(any_job))
+    host, _, port = address(any_job).partition(":")
+    shutil.rmtree(any_job.folder)
+    any_job.process.wait(30)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), 5)
 
 
 def make_wheel(folder: Path, name: str) -> Path:
