@@ -6,6 +6,7 @@ import time
 import uuid
 from typing import Any
 
+from tests.acceptance.logs import log_lines
 from tests.server_process import ServerProcess
 
 BUCKET = "processing"
@@ -86,15 +87,7 @@ def wait(server: ServerProcess, name: str, until: str) -> dict[str, Any]:
 
 def messages(server: ServerProcess, name: str) -> dict[str, list[str]]:
     """The lines of the job's logs, by host."""
-    logs = server.client("logs")
-    lines: dict[str, list[str]] = {}
-    for stream in logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]:
-        host = stream["logStreamName"].partition("/")[2].rpartition("-")[0]
-        page = logs.get_log_events(
-            logGroupName=GROUP, logStreamName=stream["logStreamName"], startFromHead=True
-        )
-        lines[host] = [event["message"] for event in page["events"]]
-    return lines
+    return log_lines(server, GROUP, name)
 
 
 def wait_for_line(server: ServerProcess, name: str, text: str, *, hosts: int = 1) -> None:

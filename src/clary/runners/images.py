@@ -11,13 +11,12 @@ is a command: in its words, {port} stands for the port it has to listen on and {
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from clary.runners.tables import TableFault, line_of, read_text
+from clary.runners.tables import TableFault, read_text, rows_of
 
 TABLE = "images.toml"
 _FIELDS = ("serve", "python")
@@ -58,17 +57,7 @@ class Images:
 
 def parse_images(text: str, source: str) -> list[Image]:
     """Rows in the order of the file. Raises TableFault; `source` is the file's name in its message."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        raise TableFault(f"{source}: {fault}") from None
-    table = document.get("images")
-    if not isinstance(table, dict) or len(document) != 1:
-        raise TableFault(f"{source}: holds one table named [images], and nothing beside it")
-    return [
-        _image(pattern, row, f"{source}, line {line_of(text, pattern)}, {pattern!r}")
-        for pattern, row in table.items()
-    ]
+    return [_image(pattern, row, where) for pattern, row, where in rows_of(text, "images", source)]
 
 
 def _image(pattern: str, row: object, where: str) -> Image:

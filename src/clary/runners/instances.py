@@ -7,7 +7,6 @@ machine, the first in the queue starts at the latest when all that run have ende
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from clary.runners.machine import Machine
-from clary.runners.tables import TableFault, line_of, read_text
+from clary.runners.tables import TableFault, read_text, rows_of
 
 TABLE = "instances.toml"
 
@@ -136,17 +135,7 @@ def _times(need: Request, room: Share) -> int:
 
 def parse_table(text: str, source: str) -> list[tuple[str, Request]]:
     """Rows in the order of the file. Raises TableFault; `source` is the file's name in its message."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        raise TableFault(f"{source}: {fault}") from None
-    table = document.get("instances")
-    if not isinstance(table, dict) or len(document) != 1:
-        raise TableFault(f"{source}: holds one table named [instances], and nothing beside it")
-    return [
-        (pattern, _row(row, f"{source}, line {line_of(text, pattern)}, {pattern!r}"))
-        for pattern, row in table.items()
-    ]
+    return [(pattern, _row(row, where)) for pattern, row, where in rows_of(text, "instances", source)]
 
 
 def _row(row: object, where: str) -> Request:

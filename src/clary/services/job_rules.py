@@ -39,3 +39,13 @@ def unpassable(text: str) -> str | None:
     if any("\ud800" <= each <= "\udfff" for each in text):
         return "half a surrogate pair"
     return None
+
+
+def no_room(context: Context, kind: str, count: int, *, member: str) -> Iterator[str]:
+    """A job whose instances never fit together, as `member` asks for them, would hold up itself and all behind it."""
+    most = context.capacity(kind)
+    if count > most:
+        yield (
+            f"{member} asks for {count} instances of {kind}, and this machine holds {most} at once: ask for fewer or "
+            "for a smaller type, or say in instances.toml that the type takes less"
+        )

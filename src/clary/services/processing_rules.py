@@ -14,7 +14,7 @@ from typing import Any
 from clary.domain.processing import instances
 from clary.errors import ValidationException
 from clary.services import tags
-from clary.services.job_rules import missing_buckets, unpassable_texts
+from clary.services.job_rules import missing_buckets, no_room, unpassable_texts
 from clary.services.operations import Context
 
 Request = Mapping[str, Any]
@@ -27,7 +27,7 @@ def check(context: Context, request: Request) -> None:
     faults = [fault for rule in RULES for fault in rule(request)]
     faults += missing_buckets(context, _uris(request))
     if not faults:
-        faults += _room(context, request)
+        faults += no_room(context, *instances(request), member="ProcessingResources.ClusterConfig")
     if faults:
         raise ValidationException("; ".join(faults))
 
@@ -117,17 +117,6 @@ def _texts(request: Request) -> Iterator[str]:
     for index, path in enumerate(_paths(_outputs_of(request), "S3Output")):
         texts[f"ProcessingOutputConfig.Outputs[{index}].S3Output.LocalPath"] = path
     yield from unpassable_texts(texts)
-
-
-def _room(context: Context, request: Request) -> Iterator[str]:
-    """A job whose instances never fit together would wait for ever, and all others behind it."""
-    kind, count = instances(request)
-    most = context.capacity(kind)
-    if count > most:
-        yield (
-            f"ProcessingResources.ClusterConfig asks for {count} instances of {kind}, and this machine holds {most} at "
-            "once: ask for fewer or for a smaller type, or say in instances.toml that the type takes less"
-        )
 
 
 def _uris(request: Request) -> dict[str, str]:

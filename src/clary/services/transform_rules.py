@@ -16,7 +16,7 @@ from clary.domain.endpoints import container_of
 from clary.domain.transform import instances
 from clary.errors import ValidationException
 from clary.services import tags
-from clary.services.job_rules import missing_buckets, unpassable_texts
+from clary.services.job_rules import missing_buckets, no_room, unpassable_texts
 from clary.services.operations import Context
 
 Request = Mapping[str, Any]
@@ -37,7 +37,7 @@ def check(context: Context, request: Request, model: Request) -> None:
         },
     )
     if not faults:
-        faults += _room(context, request)
+        faults += no_room(context, *instances(request), member="TransformResources")
     if faults:
         raise ValidationException("; ".join(faults))
 
@@ -142,17 +142,6 @@ def _headers(request: Request) -> Iterator[str]:
 def _texts(request: Request) -> Iterator[str]:
     variables = request.get("Environment", {})
     yield from unpassable_texts({f"Environment.{name}": name + text for name, text in variables.items()})
-
-
-def _room(context: Context, request: Request) -> Iterator[str]:
-    """A job whose instances never fit together would wait for ever, and all others behind it."""
-    kind, count = instances(request)
-    most = context.capacity(kind)
-    if count > most:
-        yield (
-            f"TransformResources asks for {count} instances of {kind}, and this machine holds {most} at once: ask for "
-            "fewer or for a smaller type, or say in instances.toml that the type takes less"
-        )
 
 
 def _wanted(request: Request, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,6 +61,26 @@ class Predictor(Protocol):
         ...
 
 
+class OneByOne(ABC):
+    """A Predictor that works through calls one after the other."""
+
+    def __call__(self, inputs: Any, **parameters: Any) -> Any:
+        return self._answered(Call(inputs, parameters)).value
+
+    def several(self, calls: Sequence[Call]) -> list[Answer | Exception]:
+        return [self._tried(call) for call in calls]
+
+    def _tried(self, call: Call) -> Answer | Exception:
+        try:
+            return self._answered(call)
+        except Exception as error:  # noqa: BLE001 - the caller answers it
+            return error
+
+    @abstractmethod
+    def _answered(self, call: Call) -> Answer:
+        """Raises what went wrong."""
+
+
 def call_of(document: Any) -> Call:
     """The call that a decoded body asks for: its `inputs` (or all of it) and its `parameters`. Raises RequestFault."""
     if not isinstance(document, dict):
@@ -72,6 +93,15 @@ def call_of(document: Any) -> Call:
         raise RequestFault(f"parameters.{internal[0]}: not for a request to say")
     inputs = rest.pop("inputs") if "inputs" in rest else rest
     return Call(inputs, parameters or {})
+
+
+def texts_of(inputs: Any) -> list[str]:
+    """A text, or several, as a list. Raises RequestFault."""
+    texts = inputs if isinstance(inputs, list) else [inputs]
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise RequestFault(f"inputs[{number}]: a text expected, not {shown(text)}")
+    return list(texts)
 
 
 def shown(value: Any) -> str:

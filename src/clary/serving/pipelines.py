@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clary.serving import reading
-from clary.serving.calls import Answer, Call, shown
+from clary.serving.calls import Answer, Call, OneByOne, shown
 from clary.serving.device import device
 from clary.serving.faults import LoadFault, RequestFault, last_line
 
@@ -134,23 +134,11 @@ def _positions(made: Any) -> bool:
     return isinstance(getattr(made.model.config, "max_position_embeddings", None), int)
 
 
-class PipelinePredictor:
+class PipelinePredictor(OneByOne):
     """Calls one by one. `truncate`: whether text over the model's limit is cut or refused."""
 
     def __init__(self, made: Any, task: str, *, truncate: bool) -> None:
         self.made, self.task, self._truncate = made, task, truncate
-
-    def __call__(self, inputs: Any, **parameters: Any) -> Any:
-        return self._answered(Call(inputs, parameters)).value
-
-    def several(self, calls: Sequence[Call]) -> list[Answer | Exception]:
-        return [self._tried(call) for call in calls]
-
-    def _tried(self, call: Call) -> Answer | Exception:
-        try:
-            return self._answered(call)
-        except Exception as error:  # noqa: BLE001 - the caller answers it
-            return error
 
     def _answered(self, call: Call) -> Answer:
         if call.inputs == []:

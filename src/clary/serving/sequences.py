@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clary.serving import pipelines, tasks
-from clary.serving.calls import Answer, Call, shown
+from clary.serving.calls import Answer, Call, OneByOne, shown, texts_of
 from clary.serving.device import device
 from clary.serving.faults import LoadFault, RequestFault, last_line
 from clary.serving.reading import note, too_long
@@ -39,7 +39,7 @@ def family(task: str) -> str:
     return "translation" if task.startswith("translation_") else task
 
 
-class SequencePredictor:
+class SequencePredictor(OneByOne):
     """Texts one by one. `device`: where the model runs."""
 
     def __init__(
@@ -61,24 +61,9 @@ class SequencePredictor:
         self._prefix = str(special.pop("prefix", None) or settings.get("prefix") or "")
         self._special = special
 
-    def __call__(self, inputs: Any, **parameters: Any) -> Any:
-        return self._answered(Call(inputs, parameters)).value
-
-    def several(self, calls: Sequence[Call]) -> list[Answer | Exception]:
-        return [self._tried(call) for call in calls]
-
-    def _tried(self, call: Call) -> Answer | Exception:
-        try:
-            return self._answered(call)
-        except Exception as error:  # noqa: BLE001 - the caller answers it
-            return error
-
     def _answered(self, call: Call) -> Answer:
         several = isinstance(call.inputs, list)
-        texts = call.inputs if several else [call.inputs]
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise RequestFault(f"inputs[{number}]: a text expected, not {shown(text)}")
+        texts = texts_of(call.inputs)
         made = [self._made(text, call.parameters) for text in texts]
         value: list[Any] = [records for records, _ in made]
         if several and all(len(records) == 1 for records in value):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clary.serving import reading
-from clary.serving.calls import Call, Work, shown
+from clary.serving.calls import Call, Work, shown, texts_of
 from clary.serving.faults import RequestFault
 from clary.serving.reading import Part, Reader
 from clary.serving.text_classification import softmax
@@ -58,7 +58,7 @@ class TokenClassification:
         ignored = ["O"] if ignored is None else ignored
         if not isinstance(ignored, list):
             raise RequestFault(f"ignore_labels: a list of labels expected, not {shown(ignored)}")
-        texts = _texts(call.inputs)
+        texts = texts_of(call.inputs)
         parts = self._reader.read([(text, None) for text in texts], asked=True)
         cut = sum(part.cut for part in parts)
         finish = partial(self._finished, texts, parts, strategy, ignored, isinstance(call.inputs, list))
@@ -135,14 +135,6 @@ class TokenClassification:
             "start": group[0].start,
             "end": group[-1].end,
         }
-
-
-def _texts(inputs: Any) -> list[str]:
-    texts = inputs if isinstance(inputs, list) else [inputs]
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise RequestFault(f"inputs[{number}]: a text expected, not {shown(text)}")
-    return list(texts)
 
 
 def _entity(piece: Piece) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clary.serving import reading
-from clary.serving.calls import Call, Work, shown
+from clary.serving.calls import Call, Work, shown, texts_of
 from clary.serving.faults import RequestFault
 from clary.serving.reading import Reader
 from clary.serving.text_classification import softmax
@@ -35,7 +35,7 @@ class ZeroShot:
             return None
         labels = _labels(given.get("candidate_labels"))
         hypotheses = _hypotheses(given.get("hypothesis_template", TEMPLATE), labels)
-        texts = _texts(call.inputs)
+        texts = texts_of(call.inputs)
         pairs = [(text, hypothesis) for text in texts for hypothesis in hypotheses]
         parts = self._reader.read(pairs, strategy="only_first")
         step = len(labels)
@@ -95,11 +95,3 @@ def _hypotheses(template: Any, labels: Sequence[str]) -> list[str]:
             f"parameters.hypothesis_template: {shown(template)} has no {{}} for the label to stand in"
         )
     return made
-
-
-def _texts(inputs: Any) -> list[str]:
-    texts = inputs if isinstance(inputs, list) else [inputs]
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise RequestFault(f"inputs[{number}]: a text expected, not {shown(text)}")
-    return list(texts)
